@@ -1,0 +1,82 @@
+"""Paradigms: ways of turning a problem into logits, one iteration at a time.
+
+A new paradigm is one file here and one line in `PARADIGMS`. An entry is a factory
+`make(spec, **options) -> Paradigm`; modules are imported on first use, so that listing names costs
+nothing. A module may define `recipe(name, preset, spec)`: what studies of each size use for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from names import unknown_name
+
+if TYPE_CHECKING:
+    from paradigms.base import Paradigm, Signature
+
+PARADIGMS = {
+    "dt_net": "paradigms.dt_net:dt_net",
+    "dt_net_recall": "paradigms.dt_net:dt_net_recall",
+    "feed_forward": "paradigms.dt_net:feed_forward",
+    "feed_forward_recall": "paradigms.dt_net:feed_forward_recall",
+}
+
+#: Families of names `PREFIX:NAME`; the factory is called with NAME after the spec.
+PREFIXES: dict[str, str] = {}
+
+
+def paradigm_names() -> list[str]:
+    """The names that `build_paradigm` knows, beside those of the form `PREFIX:NAME`."""
+    return list(PARADIGMS)
+
+
+def _entry(name: str) -> str:
+    prefix, colon, rest = name.partition(":")
+    if colon and rest and prefix in PREFIXES:
+        return PREFIXES[prefix]
+    if name in PARADIGMS:
+        return PARADIGMS[name]
+    raise unknown_name("paradigm", name, [*PARADIGMS, *(f"{p}:NAME" for p in PREFIXES)])
+
+
+def check_paradigm(name: str) -> None:
+    """ValueError, the nearest names first, if there is no paradigm of that name. Imports nothing heavy."""
+    _entry(name)
+
+
+def _factory(name: str) -> tuple[Any, Callable[..., Paradigm]]:
+    module_name, attribute = _entry(name).split(":")
+    module = import_module(module_name)
+    return module, getattr(module, attribute)
+
+
+def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
+    """The options of a paradigm, by name."""
+    _, make = _factory(name)
+    parameters = inspect.signature(make).parameters.items()
+    return {key: p for key, p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
+    """A network of that paradigm for a task's spec.
+
+    ValueError for an unknown name or option (it names the known ones, nearest first) and for a task the
+    paradigm makes no sense for (it says why).
+    """
+    _, make = _factory(name)
+    known = paradigm_options(name)
+    for option in options:
+        if option not in known:
+            raise unknown_name(f"option of paradigm {name}", option, known)
+    if ":" in name:
+        return make(spec, name.partition(":")[2], **options)
+    return make(spec, **options)
+
+
+def paradigm_recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
+    """What a study of that preset uses for the paradigm: `options` and `train`, both may be absent."""
+    module, _ = _factory(name)
+    return module.recipe(name, preset, spec) if hasattr(module, "recipe") else {}

@@ -1,0 +1,107 @@
+"""What every paradigm is: a state, a step that refines it, and a readout.
+
+A feed-forward network is a paradigm whose steps end: its layers, or the whole of it, are its iterations,
+and going on past the last one changes nothing. So one loop serves every network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+
+class Signature(Protocol):
+    """What a paradigm may know about a task; `tasks.base.TaskSpec` has it."""
+
+    name: str
+    in_channels: int
+    spatial_dims: int
+    dense: bool
+    outputs: int
+    size: tuple[int, ...] | None
+
+
+class State(NamedTuple):
+    """What is carried from one iteration to the next.
+
+    hidden: a tensor [n, width, *S], or a tuple of such. iteration: how many steps have been taken, for
+    networks whose steps differ (distinct weights, a BatchNorm each).
+    """
+
+    hidden: Any
+    iteration: int = 0
+
+
+class Paradigm(nn.Module):
+    """A network that turns a problem into logits, one iteration at a time.
+
+    A subclass sets `train_iterations` and `max_iterations` and defines `encode`, `advance`, `readout`
+    and, where part of a step depends on the input alone, `context`. x is float [n, C, *S]; logits are
+    [n, K, *S] for a dense task, else [n, K].
+    """
+
+    train_iterations: int = 1
+    #: Steps after which nothing changes any more; None for a recurrent network, which goes on.
+    max_iterations: int | None = None
+    #: Whether the progressive loss (start at a random iteration) makes sense for it.
+    progressive: bool = False
+
+    def encode(self, x: Tensor) -> State:
+        """The state before the first step."""
+        raise NotImplementedError
+
+    def context(self, x: Tensor) -> Any:
+        """What every step needs of the input, computed once."""
+        return x
+
+    def advance(self, state: State, context: Any) -> State:
+        """One step, given `context(x)`; called only below `max_iterations`."""
+        raise NotImplementedError
+
+    def readout(self, state: State) -> Tensor:
+        """The logits a state stands for."""
+        raise NotImplementedError
+
+    def ended(self, state: State) -> bool:
+        """True once further steps change nothing."""
+        return self.max_iterations is not None and state.iteration >= self.max_iterations
+
+    def step(self, state: State, x: Tensor) -> State:
+        """One step from the input itself; loops that take many use `context` and `advance`."""
+        return state if self.ended(state) else self.advance(state, self.context(x))
+
+    def states(self, x: Tensor, iterations: int, state: State | None = None) -> Iterator[State]:
+        """The states after 1..iterations steps from `state` (by default the encoded input)."""
+        if iterations < 1:
+            raise ValueError(f"iterations must be at least 1, not {iterations}")
+        context = self.context(x)
+        state = self.encode(x) if state is None else state
+        for _ in range(iterations):
+            if not self.ended(state):
+                state = self.advance(state, context)
+            yield state
+
+    def iterates(self, x: Tensor, iterations: int | None = None) -> Iterator[Tensor]:
+        """The logits after each step, one at a time, so that memory does not grow with their number."""
+        last: tuple[State, Tensor] | None = None
+        for state in self.states(x, self._number(iterations)):
+            if last is None or state is not last[0]:
+                last = (state, self.readout(state))
+            yield last[1]
+
+    def forward(self, x: Tensor, iterations: int | None = None) -> Tensor:
+        """The logits after `iterations` steps (by default as many as in training)."""
+        state = None
+        for state in self.states(x, self._number(iterations)):  # noqa: B007
+            pass
+        return self.readout(state)
+
+    def _number(self, iterations: int | None) -> int:
+        return self.train_iterations if iterations is None else iterations
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable parameters."""
+    return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -1,0 +1,72 @@
+"""Layers that several paradigms share, in one and two dimensions."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+CONV = {1: nn.Conv1d, 2: nn.Conv2d}
+BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+
+
+def conv3(dims: int, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    """3-wide convolution without bias that keeps the size (divides it by the stride, rounding up)."""
+    return CONV[dims](inputs, outputs, 3, stride=stride, padding=1, bias=False)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3-wide convolutions around an identity shortcut, no norm, no bias. [n, width, *S] to the same."""
+
+    def __init__(self, dims: int, width: int) -> None:
+        super().__init__()
+        self.first = conv3(dims, width, width)
+        self.second = conv3(dims, width, width)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.second(self.first(hidden).relu_()).add_(hidden).relu_()
+
+
+class Recall(nn.Module):
+    """3-wide convolution of state and input side by side, kept as two: conv(h) + conv(x).
+
+    The input's part is the same at every iteration, so `given` computes it once. Initialised as the one
+    convolution over width + channels that it stands for.
+    """
+
+    def __init__(self, dims: int, width: int, channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.state = conv3(dims, width, width)
+        self.input = conv3(dims, channels, width, stride)
+        bound = 1 / math.sqrt((width + channels) * 3**dims)
+        for part in (self.state, self.input):
+            nn.init.uniform_(part.weight, -bound, bound)
+
+    def given(self, x: Tensor) -> Tensor:
+        """The input's part, [n, width, *S]."""
+        return self.input(x)
+
+    def forward(self, hidden: Tensor, given: Tensor) -> Tensor:
+        return self.state(hidden).add_(given)
+
+
+class GlobalMean(nn.Module):
+    """Mean over all sites: [n, K, *S] to [n, K]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mean(2)
+
+
+def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
+    """3-wide convolutions from widths[0] to widths[-1] with ReLU between; averaged over sites if not dense."""
+    layers: list[nn.Module] = []
+    for a, b in zip(widths, widths[1:], strict=False):
+        layers += [conv3(dims, a, b), nn.ReLU(inplace=True)]
+    layers.pop()
+    return nn.Sequential(*layers, *([] if dense else [GlobalMean()]))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same images with channels innermost in memory, which convolutions read fastest; strings as they are."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

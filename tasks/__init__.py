@@ -1,0 +1,44 @@
+"""Tasks: problems of a chosen difficulty, and what a right answer is.
+
+A new task is one file here and one line in `TASKS`. Modules are imported on first use, so that
+listing names costs nothing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from names import unknown_name
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+
+TASKS = {
+    "maze": "tasks.mazes:Maze",
+    "prefix_sums": "tasks.prefix_sums:PrefixSums",
+}
+
+
+def task_names() -> list[str]:
+    """The names that `load_task` knows."""
+    return list(TASKS)
+
+
+def task_class(name: str) -> type[Task]:
+    """The class behind a name; ValueError names the known ones, nearest first."""
+    if name not in TASKS:
+        raise unknown_name("task", name, list(TASKS))
+    module, attribute = TASKS[name].split(":")
+    return getattr(import_module(module), attribute)
+
+
+def load_task(name: str, **options: Any) -> Task:
+    """The task of that name. Options are those of its class; ValueError names the allowed ones."""
+    cls = task_class(name)
+    allowed = list(inspect.signature(cls).parameters)
+    for option in options:
+        if option not in allowed:
+            raise unknown_name(f"option of task {name}", option, allowed)
+    return cls(**options)
