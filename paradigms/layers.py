@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -61,7 +62,7 @@ class GlobalMean(nn.Module):
 def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
     """3-wide convolutions from widths[0] to widths[-1] with ReLU between; averaged over sites if not dense."""
     layers: list[nn.Module] = []
-    for a, b in zip(widths, widths[1:], strict=False):
+    for a, b in itertools.pairwise(widths):
         layers += [conv3(dims, a, b), nn.ReLU(inplace=True)]
     layers.pop()
     return nn.Sequential(*layers, *([] if dense else [GlobalMean()]))
