@@ -22,6 +22,10 @@ PARADIGMS = {
     "dt_net_recall": "paradigms.dt_net:dt_net_recall",
     "feed_forward": "paradigms.dt_net:feed_forward",
     "feed_forward_recall": "paradigms.dt_net:feed_forward_recall",
+    "resnet18": "paradigms.resnet:resnet18",
+    "narrow_resnet18": "paradigms.resnet:narrow_resnet18",
+    "super_narrow_resnet18": "paradigms.resnet:super_narrow_resnet18",
+    "larger_narrow_resnet18": "paradigms.resnet:larger_narrow_resnet18",
 }
 
 #: Families of names `PREFIX:NAME`; the factory is called with NAME after the spec.
