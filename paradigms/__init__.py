@@ -26,6 +26,15 @@ PARADIGMS = {
     "narrow_resnet18": "paradigms.resnet:narrow_resnet18",
     "super_narrow_resnet18": "paradigms.resnet:super_narrow_resnet18",
     "larger_narrow_resnet18": "paradigms.resnet:larger_narrow_resnet18",
+    "recurrent_mlp": "paradigms.depth:recurrent_mlp",
+    "mlp": "paradigms.depth:mlp",
+    "recurrent_convnet": "paradigms.depth:recurrent_convnet",
+    "convnet": "paradigms.depth:convnet",
+    "recurrent_resnet": "paradigms.depth:recurrent_resnet",
+    "resnet": "paradigms.depth:resnet",
+    "recurrent_resnet_bn": "paradigms.depth:recurrent_resnet_bn",
+    "resnet_bn": "paradigms.depth:resnet_bn",
+    "recurrent_resnet18": "paradigms.depth:recurrent_resnet18",
 }
 
 #: Families of names `PREFIX:NAME`; the factory is called with NAME after the spec.

@@ -1,0 +1,458 @@
+"""The families that pit depth against recurrence: MLPs, ConvNets and ResNets, tied or not.
+
+Schwarzschild et al. 2021, "Thinking Deeply with Recurrence", compare networks of one effective depth: the
+number of weight layers that the input passes through. A recurrent network repeats one body, its
+feed-forward twin gives each repetition weights of its own. Here the two are one class with one or many
+bodies, so that a pair differs in nothing else. The recurrent ResNet of You and Yu, "The Lottery
+Initialization and Generalizability Analysis of Deep Recurrent Networks", is built from the same parts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from paradigms.base import Paradigm, Signature, State
+from paradigms.layers import BATCH_NORM, CONV, GlobalMean, conv3, conv_head
+
+MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
+
+
+class Repeated(Paradigm):
+    """A stem, a body passed `iterations` times, and a head.
+
+    body: makes one body, a module called with (hidden, iteration). tied: one body for all iterations
+    (recurrent), else one each (feed-forward). fixed_depth, body_depth: weight layers outside the body
+    and in it; on the shortest way from input to logits.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        body: Callable[[], nn.Module],
+        head: nn.Module,
+        *,
+        iterations: int,
+        tied: bool,
+        fixed_depth: int,
+        body_depth: int,
+        progressive: bool = True,
+    ) -> None:
+        super().__init__()
+        self.train_iterations = iterations
+        self.max_iterations = None if tied else iterations
+        self.progressive = progressive
+        self.fixed_depth, self.body_depth = fixed_depth, body_depth
+        self.stem = stem
+        self.recurrent = nn.ModuleList(body() for _ in range(1 if tied else iterations))
+        self.head = head
+
+    def effective_depth(self, iterations: int | None = None) -> int:
+        """Weight layers that an input passes through in that many iterations (by default, as trained)."""
+        taken = self.train_iterations if iterations is None else iterations
+        if self.max_iterations is not None:
+            taken = min(taken, self.max_iterations)
+        return self.fixed_depth + self.body_depth * taken
+
+    def encode(self, x: Tensor) -> State:
+        return State(self.stem(x))
+
+    def context(self, x: Tensor) -> None:
+        return None
+
+    def advance(self, state: State, context: Any) -> State:
+        body = self.recurrent[state.iteration % len(self.recurrent)]
+        return State(body(state.hidden, state.iteration), state.iteration + 1)
+
+    def readout(self, state: State) -> Tensor:
+        return self.head(state.hidden)
+
+
+class Layer(nn.Module):
+    """One weight layer and a ReLU, the same at every iteration."""
+
+    def __init__(self, weights: nn.Module) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def forward(self, hidden: Tensor, iteration: int) -> Tensor:
+        return self.weights(hidden).relu_()
+
+
+class Residual(nn.Module):
+    """`blocks` residual blocks of two 3-wide convolutions each; [n, width, *S] to the same.
+
+    dilation: of the second convolution of each block. norms: sets of BatchNorms, a norm per convolution in
+    each; iteration i uses set i and every later one the last; 0 for none.
+    """
+
+    def __init__(self, dims: int, width: int, *, blocks: int, dilation: int, norms: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(
+            nn.ModuleList((conv3(dims, width, width), _dilated(dims, width, dilation)))
+            for _ in range(blocks)
+        )
+        self.norms = nn.ModuleList(
+            nn.ModuleList(BATCH_NORM[dims](width) for _ in range(2 * blocks)) for _ in range(norms)
+        )
+
+    def forward(self, hidden: Tensor, iteration: int) -> Tensor:
+        norms = self.norms[min(iteration, len(self.norms) - 1)] if len(self.norms) else None
+        for i, (first, second) in enumerate(self.blocks):
+            inner = first(hidden)
+            inner = second((inner if norms is None else norms[2 * i](inner)).relu_())
+            inner = inner if norms is None else norms[2 * i + 1](inner)
+            hidden = inner.add_(hidden).relu_()
+        return hidden
+
+
+def _dilated(dims: int, width: int, dilation: int) -> nn.Module:
+    return CONV[dims](width, width, 3, padding=dilation, dilation=dilation, bias=False)
+
+
+def _iterations(name: str, depth: int, fixed: int, each: int) -> int:
+    """How many passes of the body make that effective depth; ValueError if none do."""
+    taken, rest = divmod(depth - fixed, each)
+    if taken < 1 or rest:
+        allowed = ", ".join(str(fixed + each * i) for i in range(1, 5))
+        raise ValueError(
+            f"effective depth of {name} must be one of {allowed}, ... "
+            f"({fixed} fixed layers and {each} an iteration), not {depth}"
+        )
+    return taken
+
+
+def _check_width(name: str, width: int) -> None:
+    if width < 1:
+        raise ValueError(f"width of {name} must be at least 1, not {width}")
+
+
+# --- mlp ---------------------------------------------------------------------------------------------
+
+
+def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repeated:
+    if spec.size is None:
+        raise ValueError(
+            f"{name} makes no sense for {spec.name}: it reads inputs of one fixed size, and those of "
+            f"{spec.name} grow with the difficulty"
+        )
+    _check_width(name, width)
+    sites = math.prod(spec.size)
+    answer = (spec.outputs, *spec.size) if spec.dense else (spec.outputs,)
+    return Repeated(
+        nn.Sequential(
+            nn.Flatten(), nn.Linear(spec.in_channels * sites, width), nn.ReLU(inplace=True)
+        ),
+        lambda: Layer(nn.Linear(width, width)),
+        nn.Sequential(nn.Linear(width, math.prod(answer)), nn.Unflatten(1, answer)),
+        iterations=_iterations(name, depth, 2, 1),
+        tied=tied,
+        fixed_depth=2,
+        body_depth=1,
+    )
+
+
+def recurrent_mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
+    """One hidden layer repeated; published at effective depths 3 to 10 and width 200 (CIFAR-10) or 500.
+
+    ValueError for a task whose inputs differ in size.
+    """
+    return _mlp("recurrent_mlp", spec, depth, width, tied=True)
+
+
+def mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
+    """The twin of `recurrent_mlp` with distinct hidden layers. Options as there."""
+    return _mlp("mlp", spec, depth, width, tied=False)
+
+
+# --- convnet -----------------------------------------------------------------------------------------
+
+
+def _pooled_head(dims: int, width: int, wide: int, spec: Signature) -> tuple[nn.Module, int]:
+    """What follows the body of a convnet for one answer an input; and the padding of all its 3-wide layers.
+
+    Published: pool 3, convolution without padding, pool 3, linear. Inputs under 19 sites a side would
+    vanish on the way: there the convolutions pad and the pools shrink.
+    """
+    smallest = min(spec.size) if spec.size else 19
+    pad = 0 if smallest >= 19 else 1
+    sides = [(s + 2 * (2 * pad - 2)) for s in spec.size or ()]
+    pools: list[tuple[int, ...]] = []
+    for shrink in (2 * pad - 2, 0):
+        pools.append(tuple(min(3, s) for s in sides) or (3,) * dims)
+        sides = [s // min(3, s) + shrink for s in sides]
+    layers = [
+        MAX_POOL[dims](pools[0]),
+        CONV[dims](width, wide, 3, padding=pad),
+        nn.ReLU(inplace=True),
+    ]
+    if spec.size is None:  # as many features whatever the size
+        layers += [GlobalMean(), nn.Linear(wide, spec.outputs)]
+    else:
+        layers += [
+            MAX_POOL[dims](pools[1]),
+            nn.Flatten(),
+            nn.Linear(wide * math.prod(sides), spec.outputs),
+        ]
+    return nn.Sequential(*layers), pad
+
+
+def _convnet(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repeated:
+    _check_width(name, width)
+    dims = spec.spatial_dims
+    narrow, wide = max(width // 2, 1), 2 * width
+    if spec.dense:
+        pad = 1
+        head: nn.Module = nn.Sequential(
+            CONV[dims](width, wide, 3, padding=1),
+            nn.ReLU(inplace=True),
+            CONV[dims](wide, spec.outputs, 1),
+        )
+    else:
+        head, pad = _pooled_head(dims, width, wide, spec)
+    return Repeated(
+        nn.Sequential(
+            CONV[dims](spec.in_channels, narrow, 3, padding=pad),
+            nn.ReLU(inplace=True),
+            CONV[dims](narrow, width, 3, padding=pad),
+            nn.ReLU(inplace=True),
+        ),
+        lambda: Layer(CONV[dims](width, width, 3, padding=1)),
+        head,
+        iterations=_iterations(name, depth, 3, 1),
+        tied=tied,
+        fixed_depth=3,
+        body_depth=1,
+    )
+
+
+def recurrent_convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Repeated:
+    """One internal convolution repeated between three others; published at effective depths 4 to 8.
+
+    The depth counts convolutions, as published: the last, linear layer does not count. Where the
+    answer is dense nothing is pooled and the linear layer acts at every site.
+    """
+    return _convnet("recurrent_convnet", spec, depth, width, tied=True)
+
+
+def convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Repeated:
+    """The twin of `recurrent_convnet` with distinct internal convolutions. Options as there."""
+    return _convnet("convnet", spec, depth, width, tied=False)
+
+
+# --- resnet ------------------------------------------------------------------------------------------
+
+
+def _resnet(
+    name: str,
+    spec: Signature,
+    *,
+    depth: int | None,
+    width: int | None,
+    stride: int | None,
+    dilation: int = 1,
+    normalised: bool = False,
+    tied: bool,
+) -> Repeated:
+    dims = spec.spatial_dims
+    fixed = 4 if spec.dense else 3
+    iterations = _iterations(name, fixed + 12 if depth is None else depth, fixed, 4)
+    if width is None:
+        width = (128 if dims == 2 else 400) if spec.dense else (256 if normalised else 512)
+    _check_width(name, width)
+    stride = stride or (1 if spec.dense else 2)
+    if stride < 1 or dilation < 1 or (stride > 1 and spec.dense):
+        raise ValueError(
+            f"stride and dilation of {name} must be at least 1, and stride 1 where the answer is dense, "
+            f"not {stride} and {dilation}"
+        )
+    if spec.dense:
+        narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
+        head = [conv_head(dims, [width, *narrowing, spec.outputs], dense=True)]
+    else:
+        head = [
+            conv3(dims, width, 512, stride=2),
+            *([BATCH_NORM[dims](512)] if normalised else []),
+            nn.ReLU(inplace=True),
+            GlobalMean(),
+            nn.Linear(512, spec.outputs),
+        ]
+    # The published count has one BatchNorm more than its forward pass uses, as wide as the state and
+    # defined next to the head. Here it normalises what the head reads, so that no weight is dead.
+    before_head = [BATCH_NORM[dims](width)] if normalised else []
+    norms = (iterations if tied else 1) if normalised else 0
+    return Repeated(
+        nn.Sequential(
+            conv3(dims, spec.in_channels, width, stride),
+            *([BATCH_NORM[dims](width)] if normalised else []),
+            nn.ReLU(inplace=True),
+        ),
+        lambda: Residual(dims, width, blocks=2, dilation=dilation, norms=norms),
+        nn.Sequential(*before_head, *head),
+        iterations=iterations,
+        tied=tied,
+        fixed_depth=fixed,
+        body_depth=4,
+        # With a norm for each iteration, one that is skipped has no statistics of its own to learn.
+        progressive=not normalised,
+    )
+
+
+def recurrent_resnet(
+    spec: Signature,
+    *,
+    depth: int | None = None,
+    width: int | None = None,
+    stride: int | None = None,
+    dilation: int = 1,
+) -> Repeated:
+    """One module of four convolutions (two residual blocks, no norm) repeated.
+
+    depth: 4 + 4 an iteration where the answer is dense (a convolution before, three after), else
+    3 + 4 (strided convolutions before and after, linear); by default three iterations. width: by default
+    128 (dense, 2d), 400 (dense, 1d) or 512. stride: of the first convolution, by default 2 where the
+    answer is not dense. dilation: 2 gives the published dilated variant, which widens the second
+    convolution of each block.
+    """
+    options = {"depth": depth, "width": width, "stride": stride, "dilation": dilation}
+    return _resnet("recurrent_resnet", spec, **options, tied=True)
+
+
+def resnet(
+    spec: Signature,
+    *,
+    depth: int | None = None,
+    width: int | None = None,
+    stride: int | None = None,
+    dilation: int = 1,
+) -> Repeated:
+    """The twin of `recurrent_resnet` with distinct modules. Options as there."""
+    options = {"depth": depth, "width": width, "stride": stride, "dilation": dilation}
+    return _resnet("resnet", spec, **options, tied=False)
+
+
+def recurrent_resnet_bn(
+    spec: Signature,
+    *,
+    depth: int | None = None,
+    width: int | None = None,
+    stride: int | None = None,
+) -> Repeated:
+    """`recurrent_resnet` with BatchNorm, a separate one per iteration. Options as there; width 256.
+
+    Iterations past the trained ones use the norms of the last trained one.
+    """
+    options = {"depth": depth, "width": width, "stride": stride}
+    return _resnet("recurrent_resnet_bn", spec, **options, normalised=True, tied=True)
+
+
+def resnet_bn(
+    spec: Signature,
+    *,
+    depth: int | None = None,
+    width: int | None = None,
+    stride: int | None = None,
+) -> Repeated:
+    """The twin of `recurrent_resnet_bn` with distinct modules. Options as there."""
+    options = {"depth": depth, "width": width, "stride": stride}
+    return _resnet("resnet_bn", spec, **options, normalised=True, tied=False)
+
+
+# --- the lottery study's recurrent ResNet ------------------------------------------------------------
+
+
+class StageBlock(nn.Module):
+    """A residual block with BatchNorm that may change width and size; its shortcut is 1-wide where it does."""
+
+    def __init__(self, dims: int, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        norm = BATCH_NORM[dims]
+        self.inner = nn.Sequential(
+            conv3(dims, inputs, outputs, stride),
+            norm(outputs),
+            nn.ReLU(inplace=True),
+            conv3(dims, outputs, outputs),
+            norm(outputs),
+        )
+        self.shortcut = nn.Identity()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                CONV[dims](inputs, outputs, 1, stride=stride, bias=False), norm(outputs)
+            )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.inner(hidden).add_(self.shortcut(hidden)).relu_()
+
+
+def recurrent_resnet18(
+    spec: Signature, *, iterations: int = 5, width: int = 64, tied: bool = True
+) -> Repeated:
+    """The recurrent ResNet of You and Yu: a CIFAR-style ResNet18 whose second 128-wide block iterates.
+
+    conv 64, two blocks of 64, a stride-2 block to 128, one block of 128 iterated (trained with 5, tested
+    with 5 to 20), stride-2 blocks to 256 and 512, mean, linear. The BatchNorms of the iterated block
+    are shared by all iterations. width: of the first stage; the others are 2, 4 and 8 times as wide.
+    tied: False gives the feed-forward twin. Where the answer is dense nothing is strided and the
+    linear layer acts at every site.
+    """
+    if iterations < 1:
+        raise ValueError(f"iterations must be at least 1, not {iterations}")
+    _check_width("recurrent_resnet18", width)
+    dims = spec.spatial_dims
+    half = 1 if spec.dense else 2
+    linear = (
+        [CONV[dims](8 * width, spec.outputs, 1)]
+        if spec.dense
+        else [GlobalMean(), nn.Linear(8 * width, spec.outputs)]
+    )
+    return Repeated(
+        nn.Sequential(
+            conv3(dims, spec.in_channels, width),
+            BATCH_NORM[dims](width),
+            nn.ReLU(inplace=True),
+            StageBlock(dims, width, width, 1),
+            StageBlock(dims, width, width, 1),
+            StageBlock(dims, width, 2 * width, half),
+        ),
+        lambda: Residual(dims, 2 * width, blocks=1, dilation=1, norms=1),
+        nn.Sequential(
+            StageBlock(dims, 2 * width, 4 * width, half),
+            StageBlock(dims, 4 * width, 8 * width, half),
+            *linear,
+        ),
+        iterations=iterations,
+        tied=tied,
+        fixed_depth=12,
+        body_depth=2,
+    )
+
+
+# --- what studies use --------------------------------------------------------------------------------
+
+
+def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
+    """What a study of that size uses: `options` of the network and fields of the `train` recipe.
+
+    All are trained as published, through every iteration: no progressive loss.
+    """
+    train: dict[str, Any] = {"alpha": 0.0}
+    if preset == "paper":
+        return {"train": train}
+    large = not spec.dense and max(spec.size or (0,)) > 48
+    options: dict[str, Any] = {}
+    if name.endswith("mlp"):
+        options = {"width": 200, "depth": 5}
+    elif name.endswith("convnet"):
+        options = {"width": 32, "depth": 8 if spec.dense else 6}
+    elif name == "recurrent_resnet18":
+        options = {"width": 16, "iterations": 5}
+    else:
+        # A dense answer needs a view as wide as the problem: 1 + 2 x 4 sites an iteration.
+        depth = 4 + 4 * 10 if spec.dense else 15
+        options = {"width": 32 if spec.dense else 64, "depth": depth}
+        if large:
+            options["stride"] = 4
+    return {"options": options, "train": train}
