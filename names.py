@@ -1,9 +1,13 @@
-"""One message for every name that is not known."""
+"""Errors that every part of the library words in the same way."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+
+
+class Unsuitable(ValueError):
+    """A paradigm that makes no sense for a task; the message says why."""
 
 
 def unknown_name(kind: str, name: object, known: Iterable[object]) -> ValueError:

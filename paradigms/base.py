@@ -93,10 +93,13 @@ class Paradigm(nn.Module):
 
     def forward(self, x: Tensor, iterations: int | None = None) -> Tensor:
         """The logits after `iterations` steps (by default as many as in training)."""
-        state = None
-        for state in self.states(x, self._number(iterations)):  # noqa: B007
+        return self.readout(self.run(x, self._number(iterations)))
+
+    def run(self, x: Tensor, iterations: int, state: State | None = None) -> State:
+        """The last of `states`."""
+        for state in self.states(x, iterations, state):  # noqa: B007, B020
             pass
-        return self.readout(state)
+        return state
 
     def _number(self, iterations: int | None) -> int:
         return self.train_iterations if iterations is None else iterations

@@ -1,0 +1,182 @@
+"""The command line of compare.py."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from comparisons.plan import Request, make_plan, names_in
+from comparisons.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
+from comparisons.studies import STUDIES
+from names import unknown_name
+
+USAGE, INTERRUPTED = 2, 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        """One line and exit status 2; the usage text is for --help."""
+        print(f"compare.py: {message} (see --help)", file=sys.stderr)
+        raise SystemExit(USAGE)
+
+
+def _integers(least: int, what: str):
+    def parse(text: str) -> tuple[int, ...]:
+        try:
+            values = tuple(int(word) for word in text.split(","))
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a list of {what} such as 1,2,3"
+            ) from None
+        if any(v < least for v in values):
+            raise argparse.ArgumentTypeError(f"{what} must be at least {least}, not {min(values)}")
+        return tuple(dict.fromkeys(values))
+
+    return parse
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The options of compare.py."""
+    parser = _Parser(
+        prog="compare.py",
+        description="Train paradigms on tasks, measure sample efficiency, parameter efficiency and "
+        "extrapolation, and write a report. With no options: the default study.",
+        epilog="Run as `accelerate launch compare.py ...`, or `python compare.py ...` for one process. The "
+        "same command with the same --out goes on where it stopped and trains nothing twice.",
+    )
+    parser.add_argument(
+        "--tasks", help=f"names, comma-separated (default {','.join(DEFAULT_TASKS)})"
+    )
+    parser.add_argument(
+        "--paradigms", help=f"names, comma-separated (default {','.join(DEFAULT_PARADIGMS)})"
+    )
+    parser.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
+    parser.add_argument(
+        "--seeds", type=_integers(0, "seeds"), help="of initialisation and order, e.g. 0,1,2"
+    )
+    parser.add_argument(
+        "--train-samples",
+        type=_integers(1, "numbers of training samples"),
+        help="distinct training problems, e.g. 1000,10000; several make a sample-efficiency curve",
+    )
+    parser.add_argument("--out", type=Path, help="results folder (default runs/PRESET)")
+    parser.add_argument("--study", help="one published figure or table, by name (see --list)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="any other option: task.OPTION, paradigm.OPTION, PARADIGM.OPTION, train.FIELD, "
+        "evaluation.FIELD; several values, comma-separated, make several runs",
+    )
+    parser.add_argument(
+        "--distribute",
+        choices=("runs", "data"),
+        default="runs",
+        help="what several processes share: the list of runs (default) or each run's data",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="tasks, paradigms, presets and studies, then stop"
+    )
+    return parser
+
+
+def listing() -> str:
+    """Everything that has a name."""
+    from paradigms import PREFIXES, paradigm_names
+    from tasks import task_names
+
+    lines = ["tasks", *(f"  {n}" for n in task_names()), "paradigms"]
+    lines += [f"  {n}" for n in [*paradigm_names(), *(f"{p}:NAME" for p in PREFIXES)]]
+    lines += ["presets", *(f"  {n}: {p['summary']}" for n, p in PRESETS.items()), "studies"]
+    lines += [f"  {n}: {s.summary}" for n, s in STUDIES.items()] or ["  (none yet)"]
+    return "\n".join(lines)
+
+
+def make_request(options: argparse.Namespace) -> tuple[Request, str]:
+    """What was asked for, and a title for it. ValueError for an unknown study."""
+    if options.study:
+        if options.study not in STUDIES:
+            raise unknown_name("study", options.study, STUDIES)
+        if options.tasks or options.paradigms:
+            raise ValueError(
+                "--study brings its own tasks and paradigms: leave out --tasks and --paradigms"
+            )
+        study = STUDIES[options.study]
+        tasks, paradigms, settings, title = (
+            study.tasks,
+            study.paradigms,
+            (*study.settings, *options.set),
+            study.summary,
+        )
+    else:
+        tasks = names_in(options.tasks) if options.tasks is not None else DEFAULT_TASKS
+        paradigms = (
+            names_in(options.paradigms) if options.paradigms is not None else DEFAULT_PARADIGMS
+        )
+        settings, title = tuple(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
+        if not tasks or not paradigms:
+            raise ValueError("--tasks and --paradigms need at least one name each")
+    request = Request(
+        tasks=tasks,
+        paradigms=paradigms,
+        preset=options.preset or "quick",
+        seeds=options.seeds,
+        train_samples=options.train_samples,
+        settings=settings,
+    )
+    return request, title
+
+
+def usable_folder(out: Path) -> Path:
+    """The results folder, made if need be; ValueError where it can't be written to."""
+    made = [p for p in (out, *out.parents) if not p.exists()]
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".writable.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        for path in made:
+            if path.is_dir():
+                path.rmdir()
+        raise ValueError(
+            f"--out {out} can't be written to ({error.strerror}); choose a folder that can"
+        ) from error
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run compare.py; returns its exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    options = make_parser().parse_args(argv)
+    if options.list:
+        print(listing())
+        return 0
+    try:
+        request, title = make_request(options)
+        plan = make_plan(request)
+        out = usable_folder(options.out or Path("runs") / request.preset)
+    except (ValueError, OSError) as error:
+        print(f"compare.py: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+
+    from comparisons.store import StoreError
+    from comparisons.study import process_place, run_study
+
+    rank, _ = process_place()
+    command = shlex.join(["accelerate", "launch", "compare.py", *argv])
+    try:
+        unfinished, report = run_study(plan, out, command, title, options.distribute)
+    except StoreError as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print(f"compare.py: interrupted; to go on: {command}", file=sys.stderr)
+        return INTERRUPTED
+    if rank == 0:
+        print(f"report: {report}")
+    return 1 if unfinished and rank == 0 else 0

@@ -1,0 +1,53 @@
+"""The one module that sees both sides: a paradigm and the task it learns."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from comparisons.hardware import autocast
+from paradigms.base import Paradigm
+from paradigms.layers import channels_last
+from tasks.base import Batch, Task
+
+
+class Learner(nn.Module):
+    """Network and loss behind a single `forward`, as averaging gradients over processes needs.
+
+    The loss is (1 - alpha) L(all iterations) + alpha L(progressive) for networks it makes sense for, else
+    L(all iterations). With alpha = 1 the full pass is not run, with alpha = 0 the progressive one is not.
+    """
+
+    def __init__(
+        self, model: Paradigm, task: Task, *, alpha: float, label_smoothing: float, precision: str
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.alpha = alpha if model.progressive and model.max_iterations is None else 0.0
+        self.label_smoothing = label_smoothing
+        self.precision = precision
+
+    def forward(self, batch: Batch, skipped: int, kept: int) -> Tensor:
+        """Mean loss in nats. skipped, kept: iterations without and with gradient, for the progressive part."""
+        x = channels_last(batch.inputs)
+        loss = torch.zeros((), device=x.device)
+        if self.alpha < 1:
+            logits = self._unroll(x, 0, self.model.train_iterations)
+            loss = loss + (1 - self.alpha) * self._loss(logits, batch)
+        if self.alpha > 0:
+            loss = loss + self.alpha * self._loss(self._unroll(x, skipped, kept), batch)
+        return loss
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        return self.task.loss(logits, batch, self.label_smoothing)
+
+    def _unroll(self, x: Tensor, skipped: int, kept: int) -> Tensor:
+        state = None
+        if skipped:
+            # Its own autocast context: one shared with the pass below would hand it weights that were
+            # cast, and cached, without a gradient.
+            with torch.no_grad(), autocast(x.device, self.precision):
+                state = self.model.run(x, skipped)
+        with autocast(x.device, self.precision):
+            return self.model.readout(self.model.run(x, kept, state))

@@ -1,0 +1,323 @@
+"""From what was asked to the list of runs, checked before anything is trained or written."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from comparisons.presets import PRESETS
+from comparisons.spec import EvaluationSpec, RunSpec, TrainSpec
+from names import Unsuitable, unknown_name
+
+if TYPE_CHECKING:
+    from tasks.base import Difficulty, Task
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for. None: the preset's choice. settings: the values of --set, in order."""
+
+    tasks: tuple[str, ...]
+    paradigms: tuple[str, ...]
+    preset: str = "quick"
+    seeds: tuple[int, ...] | None = None
+    train_samples: tuple[int, ...] | None = None
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """runs, and a line for each pair of task and paradigm left out because it makes no sense."""
+
+    runs: tuple[RunSpec, ...]
+    skipped: tuple[str, ...] = ()
+
+
+def parse_value(text: str) -> Any:
+    """A number, a truth value, nothing, or the words themselves."""
+    lowered = text.strip().lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if lowered in ("none", "null"):
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip()
+
+
+def parse_setting(setting: str) -> tuple[str, str, list[Any]]:
+    """`GROUP.FIELD=V1,V2` as (group, field, values); ValueError says what form is wanted."""
+    key, equals, text = setting.partition("=")
+    group, dot, name = key.strip().rpartition(".")
+    if not (equals and dot and group and name and text.strip()):
+        raise ValueError(
+            f"--set {setting!r} is not of the form KEY=VALUE with KEY one of task.OPTION, paradigm.OPTION, "
+            "train.FIELD, evaluation.FIELD or PARADIGM.OPTION"
+        )
+    return group, name, [parse_value(v) for v in text.split(",")]
+
+
+_LISTS = {("evaluation", "difficulties"), ("evaluation", "exit_rules")}
+_ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
+
+
+def _choices(settings: Sequence[str], paradigms: Sequence[str]) -> list[dict[tuple[str, str], Any]]:
+    """Every combination of the values of the settings: several values of one key are several runs."""
+    values: dict[tuple[str, str], list[Any]] = {}
+    groups = ["task", "paradigm", "train", "evaluation", *paradigms]
+    for setting in settings:
+        group, name, given = parse_setting(setting)
+        key = _ALIASES.get((group, name), (group, name))
+        if key[0] not in groups:
+            raise unknown_name("group in --set", group, groups)
+        if key in values:
+            raise ValueError(f"--set {group}.{name} is given twice")
+        values[key] = [tuple(given)] if key in _LISTS else given
+    return [
+        dict(zip(values, combination, strict=True))
+        for combination in itertools.product(*values.values())
+    ]
+
+
+def _checked(kind: str, cls: type, values: Mapping[str, Any]) -> Any:
+    """A TrainSpec or EvaluationSpec from loose values; ValueError for unknown fields or wrong types."""
+    known = {f.name: f for f in fields(cls)}
+    clean = {}
+    for name, value in values.items():
+        if name not in known:
+            raise unknown_name(f"{kind} field", name, known)
+        default = known[name].default
+        wanted = type(default)
+        if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, wanted) or (wanted is int and isinstance(value, bool)):
+            raise ValueError(f"{kind}.{name} must be of type {wanted.__name__}, not {value!r}")
+        clean[name] = value
+    return cls(**clean)
+
+
+_AT_LEAST = {
+    ("train", "steps"): 1,
+    ("train", "batch_size"): 1,
+    ("train", "validate_every"): 1,
+    ("train", "validation_samples"): 1,
+    ("train", "patience"): 0,
+    ("train", "warmup_steps"): 0,
+    ("train", "learning_rate"): 0,
+    ("train", "recurrent_lr_scale"): 0,
+    ("train", "weight_decay"): 0,
+    ("train", "clip"): 0,
+    ("evaluation", "samples"): 1,
+    ("evaluation", "iterations"): 1,
+    ("evaluation", "seed"): 0,
+    ("evaluation", "pictures"): 0,
+}
+_SHARES = (("train", "alpha"), ("train", "label_smoothing"), ("train", "average"))
+
+
+def _check_ranges(spec: RunSpec) -> None:
+    from comparisons.exits import make_exit_rule
+    from comparisons.hardware import PRECISIONS
+    from comparisons.objectives import SCHEDULES
+    from comparisons.training import OPTIMIZERS
+
+    for (group, name), least in _AT_LEAST.items():
+        value = getattr(getattr(spec, group), name)
+        if not value >= least or value == float("inf"):
+            raise ValueError(f"{group}.{name} must be at least {least} and finite, not {value}")
+    for group, name in _SHARES:
+        value = getattr(getattr(spec, group), name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{group}.{name} must be from 0 to 1, not {value}")
+    if spec.train.average == 1:
+        raise ValueError("train.average must be below 1: at 1 the average never moves")
+    named = (
+        ("precision", spec.train.precision, PRECISIONS),
+        ("schedule", spec.train.schedule, SCHEDULES),
+        ("optimizer", spec.train.optimizer, OPTIMIZERS),
+    )
+    for kind, value, known in named:
+        if value not in known:
+            raise unknown_name(kind, value, known)
+    for rule in spec.evaluation.exit_rules:
+        make_exit_rule(rule, 1)
+    if spec.seed < 0 or spec.data_seed < 0:
+        raise ValueError("seeds must be at least 0")
+
+
+def _merged(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= layer or {}
+    return merged
+
+
+_SIZE_FIELD = {"validation": ("validation_samples", 512), "test": ("samples", 1000)}
+
+
+def _held(
+    task: Task, difficulties: Iterable[Difficulty], split: str, values: Mapping[str, Any]
+) -> int:
+    """The preset's number of problems, or as many as the split holds where that is fewer."""
+    name, usual = _SIZE_FIELD[split]
+    held = [task.capacity(d, split) for d in difficulties]
+    return min([values.get(name, usual), *(h for h in held if h)])
+
+
+def make_spec(
+    task_name: str,
+    paradigm: str,
+    preset: str,
+    seed: int,
+    train_samples: int,
+    chosen: Mapping[tuple[str, str], Any],
+) -> RunSpec:
+    """One run: the preset's values, then the task's, then the paradigm's, then what was asked for.
+
+    Loads the task and builds the network without its weights, so that what makes no sense is a
+    ValueError now and not after an hour of training.
+    """
+    import torch
+
+    from paradigms import build_paradigm, paradigm_recipe
+    from tasks import load_task, task_class
+
+    base = PRESETS[preset]
+    of_task = task_class(task_name).presets.get(preset, {})
+
+    def asked(group: str) -> dict[str, Any]:
+        return {name: value for (g, name), value in chosen.items() if g == group}
+
+    wanted = asked("task")
+    task_train = wanted.pop("difficulty", of_task.get("train_difficulty"))
+    task_options = _merged(of_task.get("options"), wanted)
+    task = load_task(task_name, **task_options)
+    difficulty = task.spec.train_difficulty if task_train is None else task_train
+    recipe = paradigm_recipe(paradigm, preset, task.spec)
+    options = _merged(recipe.get("options"), asked("paradigm"), asked(paradigm))
+    tested = of_task.get("test_difficulties", task.spec.difficulties)
+    tests = tuple(asked("evaluation").get("difficulties", tested))
+    for d in (difficulty, *tests):
+        task.check_difficulty(d)
+    train = _merged(base["train"], of_task.get("train"), recipe.get("train"))
+    train["validation_samples"] = _held(task, (difficulty,), "validation", train)
+    evaluation = _merged(base["evaluation"], of_task.get("evaluation"), recipe.get("evaluation"))
+    evaluation["samples"] = _held(task, tests, "test", evaluation)
+    train = _checked("train", TrainSpec, train | asked("train"))
+    evaluation = _checked(
+        "evaluation", EvaluationSpec, evaluation | asked("evaluation") | {"difficulties": tests}
+    )
+    task.check_count(difficulty, "train", train_samples)
+    task.check_count(difficulty, "validation", train.validation_samples)
+    for d in tests:
+        task.check_count(d, "test", evaluation.samples)
+    spec = RunSpec(
+        task=task_name,
+        paradigm=paradigm,
+        train_difficulty=difficulty,
+        train_samples=train_samples,
+        seed=seed,
+        preset=preset,
+        task_options=task_options,
+        paradigm_options=options,
+        train=train,
+        evaluation=evaluation,
+    )
+    _check_ranges(spec)
+    try:
+        with torch.device("meta"):
+            build_paradigm(paradigm, task.spec, **options)
+    except TypeError as error:
+        raise ValueError(f"option of paradigm {paradigm} of the wrong type: {error}") from error
+    return spec
+
+
+def _samples_held(task_name: str, preset: str) -> list[int]:
+    """The preset's numbers of training problems for a task, none above what there is."""
+    from tasks import load_task, task_class
+
+    of_task = task_class(task_name).presets.get(preset, {})
+    samples = of_task.get("train_samples", PRESETS[preset]["train_samples"])
+    task = load_task(task_name, **of_task.get("options", {}))
+    held = task.capacity(of_task.get("train_difficulty", task.spec.train_difficulty), "train")
+    return sorted({min(s, held or s) for s in samples})
+
+
+def make_plan(request: Request) -> Plan:
+    """Every run of a study, in an order that shows each paradigm early. ValueError: one line, what is allowed."""
+    from paradigms import check_paradigm
+    from tasks import task_class
+
+    if request.preset not in PRESETS:
+        raise unknown_name("preset", request.preset, PRESETS)
+    for name in request.tasks:
+        task_class(name)
+    for name in request.paradigms:
+        check_paradigm(name)
+    preset = PRESETS[request.preset]
+    choices = _choices(request.settings, request.paradigms)
+    runs: dict[str, RunSpec] = {}
+    skipped: list[str] = []
+    for seed in request.seeds or preset["seeds"]:
+        for task in request.tasks:
+            samples = request.train_samples or _samples_held(task, request.preset)
+            for count, paradigm, chosen in itertools.product(
+                sorted(samples, reverse=True), request.paradigms, choices
+            ):
+                others = set(request.paradigms) - {paradigm}
+                mine = {k: v for k, v in chosen.items() if k[0] not in others}
+                try:
+                    spec = make_spec(task, paradigm, request.preset, seed, count, mine)
+                except Unsuitable as error:
+                    skipped.append(f"{paradigm} on {task}: {error}")
+                    continue
+                runs[spec.run_id] = spec
+    for paradigm in request.paradigms:
+        if not any(spec.paradigm == paradigm for spec in runs.values()):
+            raise ValueError(next(line for line in skipped if line.startswith(f"{paradigm} on ")))
+    return Plan(tuple(runs.values()), tuple(dict.fromkeys(skipped)))
+
+
+def repeat_command(spec: RunSpec) -> str:
+    """The command that repeats one run."""
+    plain = make_spec(spec.task, spec.paradigm, spec.preset, spec.seed, spec.train_samples, {})
+    parts = [
+        "python compare.py",
+        f"--tasks {spec.task}",
+        f"--paradigms {shlex.quote(spec.paradigm)}",
+    ]
+    parts += [
+        f"--preset {spec.preset}",
+        f"--seeds {spec.seed}",
+        f"--train-samples {spec.train_samples}",
+    ]
+    pairs: list[tuple[str, Any, Any]] = [
+        ("task.difficulty", spec.train_difficulty, plain.train_difficulty)
+    ]
+    for group, mine, theirs in (
+        ("task", spec.task_options, plain.task_options),
+        ("paradigm", spec.paradigm_options, plain.paradigm_options),
+        ("train", vars(spec.train), vars(plain.train)),
+        ("evaluation", vars(spec.evaluation), vars(plain.evaluation)),
+    ):
+        pairs += [(f"{group}.{key}", value, theirs.get(key)) for key, value in mine.items()]
+    parts += [
+        f"--set {shlex.quote(f'{key}={_text(value)}')}" for key, value, was in pairs if value != was
+    ]
+    return " ".join(parts)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def names_in(text: str | Iterable[str]) -> tuple[str, ...]:
+    """Comma-separated names, repeats dropped."""
+    words = text.split(",") if isinstance(text, str) else text
+    return tuple(dict.fromkeys(w.strip() for w in words if w.strip()))

@@ -1,0 +1,229 @@
+"""One run from spec to stored result."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from comparisons.cost import Cost, count_cost
+from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
+from comparisons.hardware import autocast, device_name, package_versions
+from comparisons.plan import repeat_command
+from comparisons.spec import RunSpec
+from comparisons.statistics import wilson_interval
+from comparisons.store import RunFolder, save_tensors
+from comparisons.training import Progress, train_run
+from paradigms import build_paradigm
+from paradigms.base import Paradigm, count_parameters
+from paradigms.layers import channels_last
+from tasks import load_task
+from tasks.base import Difficulty, Task
+
+
+def execute(
+    spec: RunSpec,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    report: Callable[[dict[str, Any]], None],
+) -> dict[str, Any]:
+    """Train, test and record one run, going on where an interrupted one stopped. Returns its result."""
+    folder.open()
+    task = load_task(spec.task, **spec.task_options)
+    torch.manual_seed(spec.seed)
+    model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+    parameters = count_parameters(model)
+    cost = train_cost(spec, task, model)
+    tested, progress, precision = train_run(spec, task, model, folder, accelerator, report)
+    facts = {
+        "run_id": spec.run_id,
+        "task": spec.task,
+        "paradigm": spec.paradigm,
+        "seed": spec.seed,
+        "preset": spec.preset,
+        "train_difficulty": task.spec.level(spec.train_difficulty),
+        "train_samples": spec.train_samples,
+        "parameters": parameters,
+        "active_parameters": active_parameters(tested),
+        "train_iterations": tested.train_iterations,
+        "max_iterations": tested.max_iterations,
+        "difficulty_name": task.spec.difficulty_label,
+        "chance": task.spec.chance,
+        "train_flops": trained_flops(spec, cost, progress),
+        "train_seconds": round(progress.seconds, 3),
+        "steps": progress.step,
+        "examples_seen": progress.step * spec.train.batch_size,
+        "precision": precision,
+        "device": device_name(accelerator.device),
+        "status": progress.status,
+    }
+    rows = _rows_of_diverged(spec, task, facts)
+    if progress.status == "complete":
+        rows = test_run(spec, task, tested, facts, accelerator, report)
+    if accelerator.is_main_process:
+        if progress.status == "complete":
+            save_examples(spec, task, tested, folder, accelerator.device, precision)
+        save_tensors(folder.model_path, tested.state_dict())
+        result = {
+            **facts,
+            "reason": progress.reason,
+            "data_wait_share": round(progress.waited / max(progress.seconds, 1e-9), 5),
+            "processes": accelerator.num_processes,
+            "threads": torch.get_num_threads(),
+            "versions": package_versions(),
+            "command": repeat_command(spec),
+            "rows": rows,
+        }
+        folder.finish(result)
+    accelerator.wait_for_everyone()
+    return folder.result()
+
+
+def active_parameters(model: Paradigm) -> int:
+    """Trainable weights that are not pruned away: entries of a `mask` buffer that are zero are left out."""
+    masked = sum(int((b == 0).sum()) for n, b in model.named_buffers() if n.endswith("mask"))
+    return count_parameters(model) - masked
+
+
+def train_cost(spec: RunSpec, task: Task, model: Paradigm) -> Cost:
+    """FLOPs of one training problem, counted on a copy so that no state of the network is touched."""
+    one = task.sample(spec.train_difficulty, 1, seed=spec.data_seed, split="train").inputs
+    return count_cost(copy.deepcopy(model), one)
+
+
+def trained_flops(spec: RunSpec, cost: Cost, progress: Progress) -> float:
+    """FLOPs of all training passes run so far, forward and backward."""
+    steps = max(progress.step, 1)
+    each = cost.training(progress.skipped_iterations / steps, progress.kept_iterations / steps)
+    return each * progress.step * spec.train.batch_size
+
+
+def test_run(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    facts: dict[str, Any],
+    accelerator: Accelerator,
+    report: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """Rows of the table: every test difficulty at every recorded iteration and by every exit rule."""
+    rows = []
+    asked = spec.evaluation
+    most = iterations_to_run(model, asked.iterations)
+    record = recorded_iterations(most, model.train_iterations)
+    rules = asked.exit_rules if model.max_iterations is None else ()
+    for difficulty in asked.difficulties:
+        report({"testing": f"{task.spec.difficulty_label} {difficulty}"})
+        one = task.sample(difficulty, 1, seed=asked.seed, split="test").inputs
+        cost = count_cost(model, one.to(accelerator.device))
+        scores = evaluate(
+            model,
+            task,
+            difficulty,
+            split="test",
+            count=asked.samples,
+            seed=asked.seed,
+            iterations=most,
+            record=record,
+            rules=rules,
+            accelerator=accelerator,
+            precision=facts["precision"],
+        )
+        rows += _rows(facts, task, difficulty, scores, cost, most)
+    return rows
+
+
+def _rows(
+    facts: dict[str, Any], task: Task, difficulty: Difficulty, scores: Scores, cost: Cost, most: int
+) -> list[dict[str, Any]]:
+    answers = [("fixed", number, tally) for number, tally in scores.fixed.items()]
+    answers += [(rule, most, tally) for rule, tally in scores.rules.items()]
+    rows = []
+    for rule, iterations, tally in answers:
+        low, high = wilson_interval(round(tally.correct), scores.n)
+        mean_iterations = tally.iterations / scores.n
+        # The most confident answer is known only after all iterations, each of them read out.
+        run = iterations if rule == "maximum_confidence" else mean_iterations
+        extra_readouts = 0 if rule in ("fixed", "n_plus_2") else run - 1
+        rows.append(
+            {
+                **facts,
+                "test_difficulty": task.spec.level(difficulty),
+                "difficulty_label": str(difficulty),
+                "iterations": iterations,
+                "exit_rule": rule,
+                "exit_iterations_mean": mean_iterations,
+                "accuracy": tally.correct / scores.n,
+                "element_accuracy": tally.elements / scores.n,
+                "n_test": scores.n,
+                "ci_low": low,
+                "ci_high": high,
+                "flops_per_example": cost.inference(run) + extra_readouts * cost.readout,
+            }
+        )
+    return rows
+
+
+def _rows_of_diverged(spec: RunSpec, task: Task, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row a test difficulty without numbers, so that the run is seen and never counted as a low score."""
+    return [
+        {
+            **facts,
+            "test_difficulty": task.spec.level(difficulty),
+            "difficulty_label": str(difficulty),
+            "iterations": facts["train_iterations"],
+            "exit_rule": "fixed",
+            "n_test": 0,
+        }
+        for difficulty in spec.evaluation.difficulties
+    ]
+
+
+@torch.inference_mode()
+def save_examples(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    folder: RunFolder,
+    device: torch.device,
+    precision: str,
+) -> None:
+    """Pictures of a few solved and unsolved test problems of each difficulty, with the last answers."""
+    tensors: dict[str, torch.Tensor] = {}
+    iterations = iterations_to_run(model, spec.evaluation.iterations)
+    model.eval()
+    for difficulty in spec.evaluation.difficulties:
+        looked_at = min(32, spec.evaluation.samples)
+        batch = task.sample(difficulty, looked_at, seed=spec.evaluation.seed, split="test").to(
+            device
+        )
+        if batch.inputs[0, 0].numel() > 100_000 or not spec.evaluation.pictures:
+            continue
+        with autocast(device, precision):
+            logits = model(channels_last(batch.inputs), iterations=iterations).float()
+        correct = task.correct(logits, batch)
+        order = torch.argsort(correct.long(), stable=True)  # unsolved ones first
+        half = spec.evaluation.pictures // 2
+        unsolved = order[: min(half, int((~correct).sum()))]
+        solved = order[len(order) - int(correct.sum()) :][
+            : spec.evaluation.pictures - len(unsolved)
+        ]
+        shown = torch.cat([solved, unsolved])
+        level = task.spec.level(difficulty)
+        pictures = (task.picture(batch.inputs[shown].cpu()) * 255).round().to(torch.uint8)
+        tensors |= {
+            f"{level}.picture": pictures.permute(0, 2, 3, 1),
+            f"{level}.targets": batch.targets[shown].cpu(),
+            f"{level}.predictions": task.predict(logits, batch)[shown].cpu(),
+            f"{level}.correct": correct[shown].cpu().to(torch.uint8),
+        }
+    metadata = {
+        "dense": str(task.spec.dense).lower(),
+        "spatial_dims": str(task.spec.spatial_dims),
+        "iterations": str(iterations),
+    }
+    if tensors:
+        save_tensors(folder.examples_path, tensors, metadata)

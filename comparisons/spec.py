@@ -1,0 +1,116 @@
+"""A run is a value: everything that defines it, its name, and nothing that can change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TrainSpec:
+    """How a network is trained. Every paradigm can use every field.
+
+    steps: optimiser steps. batch_size: problems a step, over all processes. recurrent_lr_scale: factor on
+    the learning rate of weights under a module called `recurrent`. schedule: of the rate after the
+    warm-up, see `objectives.rate`. clip: largest gradient norm, 0 for none. alpha: weight of the progressive
+    loss, see `learner`. average: decay of the moving average of the weights that is evaluated, 0 for
+    none. patience: validations without a better loss before stopping, 0 for none; the best weights are
+    then the ones kept.
+    """
+
+    steps: int = 2000
+    batch_size: int = 50
+    optimizer: str = "adam"
+    learning_rate: float = 1e-3
+    recurrent_lr_scale: float = 1.0
+    weight_decay: float = 0.0
+    warmup_steps: int = 100
+    schedule: str = "cosine"
+    clip: float = 1.0
+    alpha: float = 1.0
+    label_smoothing: float = 0.0
+    average: float = 0.99
+    precision: str = "auto"
+    validate_every: int = 250
+    validation_samples: int = 512
+    patience: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluationSpec:
+    """How a network is tested. iterations: the most steps a recurrent network may take (its trained number
+    if that is more). seed: of the test problems, the same for all runs so that they can be paired."""
+
+    difficulties: tuple[int | str, ...] = ()
+    samples: int = 1000
+    iterations: int = 64
+    exit_rules: tuple[str, ...] = ("n_plus_2", "agreement", "maximum_confidence")
+    seed: int = 0
+    pictures: int = 6
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One network, trained once and tested. seed: initialisation and order; data_seed: the problems."""
+
+    task: str
+    paradigm: str
+    train_difficulty: int | str
+    train_samples: int
+    seed: int = 0
+    preset: str = "quick"
+    data_seed: int = 0
+    task_options: dict[str, Any] = field(default_factory=dict)
+    paradigm_options: dict[str, Any] = field(default_factory=dict)
+    train: TrainSpec = field(default_factory=TrainSpec)
+    evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run, safe as a file name. Fields at their default are left out of the hash, so that
+        a new field leaves the names of old runs as they are."""
+        digest = hashlib.sha256(json.dumps(_chosen(self), sort_keys=True).encode()).hexdigest()[:12]
+        words = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.task}.{self.paradigm}")
+        return f"{words}-s{self.seed}-{digest}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, defaults included."""
+        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+
+    @staticmethod
+    def from_dict(data: dict[str, Any]) -> RunSpec:
+        """The inverse of `to_dict`; ValueError for missing or unknown fields or another schema."""
+        data = dict(data)
+        if data.pop("schema", None) != SCHEMA:
+            raise ValueError(f"spec is not of schema {SCHEMA}")
+        try:
+            train = TrainSpec(**data.pop("train"))
+            evaluation = EvaluationSpec(
+                **{
+                    k: tuple(v) if isinstance(v, list) else v
+                    for k, v in data.pop("evaluation").items()
+                }
+            )
+            return RunSpec(**data, train=train, evaluation=evaluation)
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"spec has missing or unknown fields: {error}") from error
+
+
+def default_of(f: Any) -> Any:
+    """The default of a dataclass field, or MISSING."""
+    return f.default_factory() if f.default_factory is not MISSING else f.default
+
+
+def _chosen(value: Any) -> dict[str, Any]:
+    chosen = {}
+    for f in fields(value):
+        item = getattr(value, f.name)
+        if item == default_of(f):
+            continue
+        chosen[f.name] = _chosen(item) if is_dataclass(item) else item
+    return chosen

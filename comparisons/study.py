@@ -1,0 +1,123 @@
+"""A study: every run of a plan, shared between processes, then the table and the report."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from comparisons.plan import Plan
+from comparisons.progress import Screen
+from comparisons.runner import execute
+from comparisons.spec import SCHEMA, RunSpec
+from comparisons.store import RunFolder, StoreError, collect, write_atomically, write_table
+from reports import build_report
+
+# What `accelerate launch` tells each process of a group. Processes that share a list of runs work alone.
+_GROUP = ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")
+WAIT_SECONDS = 0.5
+
+
+def process_place() -> tuple[int, int]:
+    """(number of this process, how many there are) as the launcher says."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def make_accelerator(distribute: str) -> Accelerator:
+    """One of this process's own for shared lists of runs, or one that joins all processes for each run."""
+    _, processes = process_place()
+    if distribute == "runs" and processes > 1:
+        local = int(os.environ.get("LOCAL_RANK", 0))
+        on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+        for name in (*_GROUP, "LOCAL_RANK"):
+            os.environ.pop(name, None)
+        if torch.cuda.is_available():
+            torch.cuda.set_device(local % torch.cuda.device_count())
+        else:
+            torch.set_num_threads(max(1, torch.get_num_threads() // on_this_machine))
+    return Accelerator()
+
+
+def run_study(plan: Plan, out: Path, command: str, title: str, distribute: str) -> tuple[int, Path]:
+    """Do what is left of a plan and build the table and the report. Returns (runs not finished, report)."""
+    rank, processes = process_place()
+    accelerator = make_accelerator(distribute)
+    if rank == 0:
+        write_study(plan, out, command, title)
+    failed: dict[str, str] = {}
+    with Screen(plan, out, quiet=rank != 0) as screen:
+        while True:
+            waiting = 0
+            for spec in plan.runs:
+                folder = RunFolder(out, spec)
+                if folder.complete or spec.run_id in failed:
+                    screen.done(spec, folder)
+                    continue
+                with _claimed(folder, alone=distribute == "data") as mine:
+                    if not mine:
+                        waiting += 1
+                        continue
+                    if folder.complete:
+                        continue
+                    screen.start(spec)
+                    try:
+                        execute(spec, folder, accelerator, screen.report)
+                    except StoreError:
+                        raise
+                    except Exception as error:
+                        if distribute == "data" and processes > 1:
+                            raise  # the other processes wait for this one: nothing to go on with
+                        failed[spec.run_id] = f"{type(error).__name__}: {error}".splitlines()[0]
+                        screen.failed(spec, failed[spec.run_id])
+                    screen.done(spec, folder)
+                accelerator.free_memory()
+                gc.collect()
+            if not waiting or rank != 0:
+                break
+            time.sleep(WAIT_SECONDS)
+    report = out / "report.html"
+    if rank == 0:
+        table, odd = collect(out)
+        for line in odd:
+            screen.say(f"left out of the table: {line}")
+        write_table(out, table)
+        report = build_report(out)
+    unfinished = sum(not RunFolder(out, spec).complete for spec in plan.runs)
+    return unfinished, report
+
+
+@contextmanager
+def _claimed(folder: RunFolder, alone: bool) -> Iterator[bool]:
+    """Hold a run; where all processes train it together there is nobody to hold it against."""
+    if alone:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        yield True
+        return
+    with folder.claim() as mine:
+        yield mine
+
+
+def write_study(plan: Plan, out: Path, command: str, title: str) -> None:
+    """study.json: what was asked for."""
+    study: dict[str, Any] = {
+        "schema": SCHEMA,
+        "title": title,
+        "command": command,
+        "preset": plan.runs[0].preset,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "runs": [spec.run_id for spec in plan.runs],
+        "skipped": list(plan.skipped),
+    }
+    write_atomically(out / "study.json", json.dumps(study, indent=1))
+
+
+__all__ = ["RunSpec", "make_accelerator", "process_place", "run_study", "write_study"]

@@ -1,0 +1,286 @@
+"""Training one network: a loop that reads top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from comparisons.evaluation import evaluate
+from comparisons.hardware import resolve_precision
+from comparisons.learner import Learner
+from comparisons.objectives import progressive_draw, rate
+from comparisons.spec import RunSpec, TrainSpec
+from comparisons.store import (
+    RunFolder,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from names import unknown_name
+from paradigms.base import Paradigm
+from tasks.base import Batch, Task
+from tasks.sampling import permute_many, stream_key
+
+LOG_EVERY = 50
+OPTIMIZERS = ("adam", "adamw", "sgd")
+
+
+@dataclass
+class Progress:
+    """Where a run is; all that a checkpoint holds beside tensors."""
+
+    step: int = 0
+    status: str = "training"  # then "complete" or "diverged"
+    reason: str = ""
+    seconds: float = 0.0
+    waited: float = 0.0
+    skipped_iterations: int = 0
+    kept_iterations: int = 0
+    best_loss: float = math.inf
+    since_best: int = 0
+    loss_sum: float = 0.0
+
+
+def make_optimizer(model: Paradigm, train: TrainSpec) -> torch.optim.Optimizer:
+    """The optimiser, with the recurrent block in a group of its own. The rate is set at every step."""
+    recurrent = [p for n, p in model.named_parameters() if n.startswith("recurrent")]
+    chosen = {id(p) for p in recurrent}
+    others = [p for p in model.parameters() if id(p) not in chosen]
+    groups = [
+        {"params": params, "scale": scale}
+        for params, scale in ((recurrent, train.recurrent_lr_scale), (others, 1.0))
+        if params
+    ]
+    lr, decay = train.learning_rate, train.weight_decay
+    if train.optimizer == "adam":
+        return torch.optim.Adam(groups, lr, weight_decay=decay)
+    if train.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr, weight_decay=decay)
+    if train.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr, momentum=0.9, weight_decay=decay)
+    raise unknown_name("optimizer", train.optimizer, OPTIMIZERS)
+
+
+def batch_indices(spec: RunSpec, step: int) -> np.ndarray:
+    """Numbers of the problems of a step: every training problem once an epoch, in an order of its own.
+
+    A pure function of the step, so that a resumed run goes on in the middle of an epoch.
+    """
+    size, count = spec.train.batch_size, spec.train_samples
+    places = np.arange(step * size, (step + 1) * size)
+    indices = np.empty(size, np.int64)
+    for epoch in np.unique(places // count):
+        chosen = places // count == epoch
+        key = stream_key("order", spec.seed, "train", int(epoch))
+        indices[chosen] = permute_many(places[chosen] % count, count, key)
+    return indices
+
+
+def batches(task: Task, spec: RunSpec, first: int, accelerator: Accelerator) -> Iterator[Batch]:
+    """This process's share of every step's problems from step `first` on, made two steps ahead."""
+    device = accelerator.device
+    rank, processes = accelerator.process_index, accelerator.num_processes
+
+    def make(step: int) -> Batch:
+        indices = batch_indices(spec, step)[rank::processes]
+        batch = task.sample(
+            spec.train_difficulty, seed=spec.data_seed, split="train", indices=indices
+        )
+        return batch.to(device, non_blocking=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = [pool.submit(make, step) for step in range(first, min(first + 2, spec.train.steps))]
+        for step in range(first, spec.train.steps):
+            if step + 2 < spec.train.steps:
+                ahead.append(pool.submit(make, step + 2))
+            yield ahead.pop(0).result()
+
+
+def train_run(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    report: Callable[[dict[str, Any]], None],
+) -> tuple[Paradigm, Progress, str]:
+    """Train from the last checkpoint, or from the start, to the end.
+
+    Returns the network with the weights to be tested (averaged, or the best where training stopped early),
+    the final progress (its status "complete" or "diverged") and the precision that ran. report is
+    called with what there is to show, a few times a second at most.
+    """
+    train, device = spec.train, accelerator.device
+    precision = resolve_precision(train.precision, device)
+    memory_format = torch.channels_last if task.spec.spatial_dims == 2 else torch.contiguous_format
+    model = model.to(device, memory_format=memory_format)
+    average = (
+        AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average))
+        if train.average
+        else None
+    )
+    tested = average.module if average else model
+    learner = Learner(
+        model, task, alpha=train.alpha, label_smoothing=train.label_smoothing, precision=precision
+    )
+    optimizer = make_optimizer(model, train)
+    progress, best = _restore(folder, model, average, optimizer, accelerator)
+    learner, optimizer = accelerator.prepare(learner, optimizer)
+    inner = accelerator.unwrap_model(learner)
+    iterations = model.train_iterations
+    loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=device)
+    pace = _Pace()
+    source = batches(task, spec, progress.step, accelerator)
+    learner.train()
+
+    def checkpoint() -> None:
+        pace.update(progress)
+        progress.loss_sum = loss_sum.item()
+        if accelerator.is_main_process:
+            parts = {"model": model.state_dict(), "optimizer": optimizer_tensors(optimizer)}
+            parts |= {"average": average.state_dict()} if average else {}
+            parts |= {"best": best} if best else {}
+            save_checkpoint(folder.checkpoint_path, parts, vars(progress))
+
+    while progress.step < train.steps and progress.status == "training":
+        step = progress.step
+        with pace.waiting():
+            batch = next(source)
+        torch.manual_seed((spec.seed * 1_000_003 + step) * 64 + accelerator.process_index)
+        batch = task.augment(batch, _generator(device, spec.seed, step, accelerator.process_index))
+        skipped, kept = progressive_draw(iterations, spec.seed, step)
+        now = rate(step, train.steps, train.warmup_steps, train.schedule) * train.learning_rate
+        for group in optimizer.param_groups:
+            group["lr"] = now * group["scale"]
+        loss = learner(batch, skipped, kept)
+        accelerator.backward(loss)
+        if train.clip:
+            accelerator.clip_grad_norm_(learner.parameters(), train.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        if average:
+            average.update_parameters(model)
+        loss_sum += loss.detach()
+        progress.step += 1
+        if inner.alpha < 1:
+            progress.kept_iterations += iterations
+        if inner.alpha > 0:
+            progress.skipped_iterations += skipped
+            progress.kept_iterations += kept
+
+        last = progress.step == train.steps
+        entry = {"step": progress.step, "examples": progress.step * train.batch_size}
+        if progress.step % LOG_EVERY == 0 or last:
+            # The one place that waits for the device; a loss that was NaN once is NaN in the sum.
+            count = (progress.step - 1) % LOG_EVERY + 1
+            mean = accelerator.reduce(loss_sum, "mean").item() / count
+            loss_sum.zero_()
+            if not math.isfinite(mean):
+                progress.status = "diverged"
+                progress.reason = f"the loss became {mean} by step {progress.step}"
+                break
+            if accelerator.is_main_process:
+                folder.log(**entry, split="train", loss=mean, learning_rate=now)
+            report({"step": progress.step, "training loss": mean})
+        if progress.step % train.validate_every == 0 or last:
+            pace.update(progress)
+            scores = validate(spec, task, tested, accelerator, precision)
+            pace.restart()
+            if accelerator.is_main_process:
+                folder.log(**entry, split="validation", **scores)
+            report({"step": progress.step, **scores})
+            if train.patience:
+                progress.since_best += 1
+                if scores["loss"] < progress.best_loss:
+                    progress.best_loss, progress.since_best = scores["loss"], 0
+                    best = {k: v.detach().clone() for k, v in tested.state_dict().items()}
+                if progress.since_best >= train.patience:
+                    progress.reason = f"stopped early at step {progress.step}"
+                    break
+            checkpoint()
+    source.close()
+    if progress.status == "training":
+        progress.status = "complete"
+    pace.update(progress)
+    if best:
+        tested.load_state_dict(best)
+    return tested, progress, precision
+
+
+def validate(
+    spec: RunSpec, task: Task, model: Paradigm, accelerator: Accelerator, precision: str
+) -> dict[str, float]:
+    """Loss (nats), accuracy and element accuracy on validation problems at the trained iterations."""
+    iterations = model.train_iterations
+    scores = evaluate(
+        model,
+        task,
+        spec.train_difficulty,
+        split="validation",
+        count=spec.train.validation_samples,
+        seed=spec.evaluation.seed,
+        iterations=iterations,
+        record=[iterations],
+        accelerator=accelerator,
+        precision=precision,
+    )
+    tally = scores.fixed[iterations]
+    return {
+        "loss": scores.loss,
+        "accuracy": tally.correct / scores.n,
+        "element_accuracy": tally.elements / scores.n,
+    }
+
+
+def _restore(folder, model, average, optimizer, accelerator):
+    """Progress and best weights of the last checkpoint, its tensors put back; a fresh start without one."""
+    stored = load_checkpoint(folder.checkpoint_path)
+    progress = Progress()
+    best: dict[str, torch.Tensor] = {}
+    if stored:
+        parts, values = stored
+        model.load_state_dict(parts["model"])
+        if average:
+            average.load_state_dict(parts["average"])
+        restore_optimizer(optimizer, parts.get("optimizer", {}))
+        best = {k: v.to(accelerator.device) for k, v in parts.get("best", {}).items()}
+        progress = Progress(**values)
+    if accelerator.is_main_process:
+        folder.forget_metrics_after(progress.step)
+    return progress, best
+
+
+def _generator(device: torch.device, seed: int, step: int, rank: int) -> torch.Generator:
+    return torch.Generator(device).manual_seed((seed * 1_000_003 + step) * 64 + rank)
+
+
+class _Pace:
+    """Seconds spent training, and the part of them spent waiting for data; validation is left out."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._since, self._waited = time.perf_counter(), 0.0
+
+    def update(self, progress: Progress) -> None:
+        progress.seconds += time.perf_counter() - self._since
+        progress.waited += self._waited
+        self.restart()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self._waited += time.perf_counter() - start
