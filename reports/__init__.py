@@ -1,0 +1,18 @@
+"""Reports: what a results folder says, as one self-contained page. Reads stored records only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def build_report(out: str | Path) -> Path:
+    """Write OUT/report.html from the records in OUT and return its path.
+
+    The page replaces an older one in one step, so a reader never sees half of it. Raises
+    `reports.load.NoRecords` (a ValueError) if OUT is missing or holds no records.
+    """
+    from reports.load import load_records
+    from reports.page import render, write_atomically
+
+    records = load_records(out)
+    return write_atomically(records.folder / "report.html", render(records))

@@ -1,0 +1,413 @@
+"""What each figure shows, as data: no drawing here.
+
+A figure is a few panels of lines over labelled axes. `drawing` makes the static picture of it, the page's
+script the one that answers to the mouse; both from this one description.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from reports.load import Run, number
+from reports.summary import Section, aggregate, by_rule, count, plural
+
+MOST_POINTS = 120  # a line keeps at most this many, spread evenly along its axis
+MOST_PANELS = 6
+
+
+@dataclass(frozen=True)
+class Axis:
+    """label: with the unit. ticks: (value, text) pairs, or none for the drawing to choose."""
+
+    label: str
+    log: bool = False
+    percent: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series in a panel.
+
+    kind: line | points | flat (a network that ends, drawn level to the right) | thin (one run of many).
+    low, high: ends of the 95 % intervals. seeds, tests: how many runs and problems each point stands on.
+    ring: the place of the point that stands for training, or None.
+    """
+
+    series: str
+    x: list[float]
+    y: list[float]
+    kind: str = "line"
+    low: list[float] | None = None
+    high: list[float] | None = None
+    seeds: list[int] | None = None
+    tests: list[float] | None = None
+    ring: int | None = None
+    run: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes. marks: (axis "x" or "y", value, text) of lines across it."""
+
+    title: str
+    x: Axis
+    y: Axis
+    lines: list[Line]
+    marks: list[tuple[str, float, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """title: a statement of what is seen; caption: how to read it and what it stands on."""
+
+    key: str
+    title: str
+    caption: str
+    panels: list[Panel]
+
+    def csv(self) -> str:
+        """The numbers drawn, tidy, as CSV text."""
+        out = io.StringIO()
+        write = csv.writer(out)
+        write.writerow("panel series run x y low high seeds n_test x_axis y_axis".split())
+        for panel in self.panels:
+            for line in panel.lines:
+                parts = (line.low, line.high, line.seeds, line.tests)
+                for i, (x, y) in enumerate(zip(line.x, line.y, strict=True)):
+                    rest = ["" if p is None else short(p[i]) for p in parts]
+                    row = [panel.title, line.series, line.run, short(x), short(y), *rest]
+                    write.writerow([*map(plain, row), panel.x.label, panel.y.label])
+        return out.getvalue()
+
+
+def plain(cell: object) -> object:
+    """Text that a spreadsheet will not take for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
+
+
+def short(value: float) -> float | int | None:
+    """Six significant digits, None for NaN: small in a page, enough for a figure."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def log_axis(values: Sequence[float], ratio: float) -> bool:
+    """Whether positive values spread over more than `ratio`, so that equal factors should look equal."""
+    values = [v for v in values if math.isfinite(v)]
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= ratio
+
+
+def _percent_axis(label: str) -> Axis:
+    return Axis(label, percent=True, low=0.0, high=1.0)
+
+
+SOLVED = "problems wholly solved (%)"
+
+
+def _line(series: str, table: pd.DataFrame, x: str, kind: str = "line", ring=None) -> Line:
+    return Line(
+        series,
+        [float(v) for v in table[x]],
+        [float(v) for v in table["mean"]],
+        kind,
+        low=[float(v) for v in table["low"]],
+        high=[float(v) for v in table["high"]],
+        seeds=[int(v) for v in table["seeds"]],
+        tests=[float(v) for v in table["n_test"]],
+        ring=ring,
+    )
+
+
+def _thin(places: Sequence[float], most: int = MOST_POINTS, log: bool = True) -> np.ndarray:
+    """Positions of at most about `most` of the sorted places, both ends among them."""
+    if len(places) <= most:
+        return np.arange(len(places))
+    low, high = max(places[0], 1e-9), places[-1]
+    wanted = np.geomspace(low, high, most) if log else np.linspace(places[0], high, most)
+    return np.unique(np.clip(np.searchsorted(places, wanted), 0, len(places) - 1))
+
+
+def _basis(table: pd.DataFrame) -> str:
+    """`2 seeds and 1,000 test problems per point`, with ranges where points differ."""
+    if table.empty:
+        return "no points"
+    few, many = int(table["seeds"].min()), int(table["seeds"].max())
+    seeds = plural(many, "seed") if few == many else f"{few} to {many} seeds"
+    tests = table["n_test"].dropna()
+    if tests.empty:
+        return f"{seeds} per point"
+    low, high = tests.min(), tests.max()
+    problems = count(high) if low == high else f"{count(low)} to {count(high)}"
+    return f"{seeds} per point, {problems} test problems each"
+
+
+_INTERVAL = "95 % intervals: Student's t over seeds, at least Wilson's over test problems"
+
+
+def _chance(section: Section) -> list[tuple[str, float, str]]:
+    return [("y", section.chance, "chance")] if section.chance > 0 else []
+
+
+def _difficulty_axis(section: Section) -> Axis:
+    places = section.difficulties
+    ticks = tuple((d, section.labels[d]) for d in places)
+    return Axis(section.difficulty_name, log=log_axis(places, 6), ticks=ticks)
+
+
+def difficulty_panel(section: Section, title: str = "") -> Panel:
+    """Accuracy against difficulty under the last recorded iteration."""
+    lines = [
+        _line(str(series), table, "test_difficulty")
+        for series, table in section.best.groupby("series", sort=False)
+    ]
+    marks = _chance(section)
+    marks += [("x", d, "trained") for d in section.train_difficulties if d in section.labels]
+    return Panel(title, _difficulty_axis(section), _percent_axis(SOLVED), lines, marks)
+
+
+def against_difficulty(section: Section, key: str) -> Figure | None:
+    """The extrapolation curve."""
+    if section.best.empty:
+        return None
+    name = section.difficulty_name
+    return Figure(
+        key,
+        f"Share of {section.name} problems solved at each {name}",
+        f"Mean over seeds at the last recorded iteration; {_basis(section.best)}. {_INTERVAL}. "
+        "Runs with the largest training set of each paradigm.",
+        [difficulty_panel(section)],
+    )
+
+
+def against_iterations(section: Section, key: str) -> Figure | None:
+    """A panel per difficulty; networks that end are level from their end on."""
+    fixed = section.main[section.main["exit_rule"] == "fixed"]
+    table = aggregate(fixed, ["test_difficulty", "series", "iterations"])
+    # Iterations that only some of a series' seeds recorded would make its mean jump.
+    most = table.groupby(["test_difficulty", "series"])["seeds"].transform("max")
+    table = table[table["seeds"] == most]
+    if table.empty or table["iterations"].max() <= 1:
+        return None
+    last = float(table["iterations"].max())
+    trained = section.main.groupby("series")["train_iterations"].max()
+    log = log_axis(table["iterations"].tolist(), 8)
+    panels = []
+    for difficulty in _spread(section.difficulties):
+        here = table[table["test_difficulty"] == difficulty]
+        lines = [
+            _iterations_line(str(s), t, last, float(trained[s]), log)
+            for s, t in here.groupby("series", sort=False)
+        ]
+        x = Axis("iterations", log=log, low=1.0, high=last)
+        title = section.place(difficulty)
+        panels.append(Panel(title, x, _percent_axis(SOLVED), lines, _chance(section)))
+    return Figure(
+        key,
+        f"Share of {section.name} problems solved after each number of iterations",
+        f"Rings: the number of iterations in training. Level lines: networks that end, drawn on from "
+        f"their last layer. {_basis(table)}. Bands: {_INTERVAL}.",
+        panels,
+    )
+
+
+def _iterations_line(
+    series: str, table: pd.DataFrame, last: float, trained: float, log: bool
+) -> Line:
+    steps = table["iterations"].to_numpy()
+    keep = set(_thin(steps.tolist(), log=log).tolist())
+    at = np.flatnonzero(steps == trained)
+    keep |= set(at.tolist())
+    table = table.iloc[sorted(keep)]
+    place = np.flatnonzero(table["iterations"].to_numpy() == trained)
+    ring = int(place[0]) if len(place) else None
+    line = _line(series, table, "iterations", ring=ring)
+    if line.x[-1] < last and line.x[-1] <= trained:
+        # Ends with its last layer: iterating on changes nothing.
+        for part in (line.x, line.y, line.low, line.high, line.seeds, line.tests):
+            part.append(part[-1])
+        line.x[-1] = last
+        return Line(**{**line.__dict__, "kind": "flat", "ring": len(line.x) - 2})
+    return line
+
+
+def _spread(places: Sequence[float], most: int = MOST_PANELS) -> list[float]:
+    """At most `most` of the places, evenly chosen, first and last among them."""
+    if len(places) <= most:
+        return list(places)
+    return [places[i] for i in np.unique(np.linspace(0, len(places) - 1, most).round().astype(int))]
+
+
+def _telling(section: Section) -> list[float]:
+    """Up to three difficulties worth a panel: as trained, and harder ones that anyone solves at all."""
+    trained = [d for d in section.train_difficulties if d in section.labels][-1:]
+    best = section.best.groupby("test_difficulty")["mean"].max()
+    floor = section.chance + 0.05 * (1 - section.chance)
+    harder = [d for d in section.difficulties if not trained or d > trained[0]]
+    solved = [d for d in harder if best.get(d, 0) >= floor]
+    if not trained:
+        return _spread(solved or harder, 3)
+    return [*trained, *_spread(solved, 2)] if solved else [*trained, *harder[:1]]
+
+
+def against_samples(section: Section, key: str) -> Figure | None:
+    """Sample efficiency: a panel per telling difficulty."""
+    ruled = by_rule(section.rows)
+    ruled = ruled[(ruled["rule"] == "last") & ruled["train_samples"].notna()]
+    table = aggregate(ruled, ["test_difficulty", "series", "train_samples"])
+    panels = _panels(section, table, "train_samples", "training samples", "line")
+    if not panels:
+        return None
+    sizes = table["train_samples"].nunique()
+    alone = "" if sizes > 1 else " One training-set size was run, so there is no curve yet."
+    return Figure(
+        key,
+        f"Share of {section.name} problems solved by the number of training samples",
+        f"Distinct training problems, log axis; last recorded iteration; {_basis(table)}. "
+        f"{_INTERVAL}.{alone}",
+        panels,
+    )
+
+
+def against_parameters(section: Section, key: str) -> Figure | None:
+    """Parameter efficiency: one point per paradigm and telling difficulty."""
+    panels = _panels(section, section.best, "parameters", "trainable parameters", "points")
+    if not panels:
+        return None
+    return Figure(
+        key,
+        f"Share of {section.name} problems solved by the number of parameters",
+        f"One point per paradigm at its largest training set, log axis; last recorded iteration; "
+        f"{_basis(section.best)}. {_INTERVAL}.",
+        panels,
+    )
+
+
+def against_compute(section: Section, key: str) -> Figure | None:
+    """What an answer and the training cost, at the hardest telling difficulty."""
+    places = _telling(section)[-1:]
+    panels = []
+    for column, label in (
+        ("flops", "FLOPs per answer"),
+        ("train_flops", "FLOPs of training"),
+        ("train_seconds", "seconds of training"),
+    ):
+        panels += _panels(section, section.best, column, label, "points", places, title=label)
+    if not panels:
+        return None
+    return Figure(
+        key,
+        f"Share of {section.name} problems solved at {section.place(places[0])} by what it costs",
+        f"One point per paradigm at its largest training set, log axes; last recorded iteration; "
+        f"{_basis(section.best)}. {_INTERVAL}. Seconds hold for the machine that the runs table names.",
+        panels,
+    )
+
+
+def _panels(
+    section: Section,
+    table: pd.DataFrame,
+    column: str,
+    label: str,
+    kind: str,
+    places: list[float] | None = None,
+    title: str = "",
+) -> list[Panel]:
+    panels = []
+    for difficulty in _telling(section) if places is None else places:
+        here = table[(table["test_difficulty"] == difficulty) & (table[column] > 0)]
+        lines = [_line(str(s), t, column, kind) for s, t in here.groupby("series", sort=False)]
+        if lines:
+            x = Axis(label, log=True)
+            name = title or section.place(difficulty)
+            panels.append(Panel(name, x, _percent_axis(SOLVED), lines, _chance(section)))
+    return panels
+
+
+def training_curves(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
+    """Loss and validation accuracy against examples seen, a thin line a run."""
+    owners = section.main.drop_duplicates("run_id")
+    owners = dict(zip(owners["run_id"], owners["series"], strict=True))
+    known = {r: s for r, s in owners.items() if r in runs and runs[r].metrics}
+    budget = max(20, min(MOST_POINTS, 6000 // max(len(known), 1)))
+    right, loss = [], []
+    for run_id, series in known.items():
+        metrics = runs[run_id].metrics
+        right += _curve(series, run_id, metrics, "validation", "accuracy", budget)
+        loss += _curve(series, run_id, metrics, "train", "loss", budget)
+    if not right and not loss:
+        return None
+    x = Axis("examples seen in training", log=False, low=0.0)
+    panels = []
+    if right:
+        panels.append(Panel("validation", x, _percent_axis(SOLVED), right, _chance(section)))
+    if loss:
+        y = Axis("training loss (nats)", log=log_axis([v for n in loss for v in n.y], 8))
+        panels.append(Panel("training loss", x, y, loss))
+    return Figure(
+        key,
+        f"How validation accuracy and training loss of {section.name} moved while training",
+        f"A line per run ({len(known)} runs), those of each paradigm's largest training set; validation "
+        "problems are of the trained difficulty and shared with neither training nor test. "
+        "Losses are means over the steps between two points.",
+        panels,
+    )
+
+
+def _curve(
+    series: str, run_id: str, metrics: list[dict], split: str, column: str, budget: int
+) -> list[Line]:
+    points = [
+        (number(m.get("examples")), number(m.get(column)))
+        for m in metrics
+        if m.get("split") == split
+    ]
+    points = sorted(p for p in points if math.isfinite(p[0]) and math.isfinite(p[1]))
+    if not points:
+        return []
+    x, y = (np.array(part) for part in zip(*points, strict=True))
+    if len(x) > budget:
+        groups = np.array_split(np.arange(len(x)), budget)
+        ends = [g[-1] for g in groups]
+        # A loss is noise around a trend, so its points are means; an accuracy is a measurement.
+        y = np.array([y[g].mean() for g in groups]) if column == "loss" else y[ends]
+        x = x[ends]
+    return [Line(series, x.tolist(), y.tolist(), "thin", run=run_id)]
+
+
+def overview(found: list[Section], key: str) -> Figure | None:
+    """The extrapolation curves of all tasks side by side."""
+    shown = [s for s in found if not s.best.empty]
+    if len(shown) < 2:
+        return None
+    table = pd.concat([s.best for s in shown])
+    return Figure(
+        key,
+        "Share of problems solved at each difficulty, by task",
+        f"Mean over seeds at the last recorded iteration; {_basis(table)}. {_INTERVAL}.",
+        [difficulty_panel(s, s.name) for s in shown],
+    )
+
+
+def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict[str, Figure]:
+    """The figures of one task by what they show; those without data are absent."""
+    made = {
+        "difficulty": against_difficulty(section, f"{prefix}-difficulty"),
+        "iterations": against_iterations(section, f"{prefix}-iterations"),
+        "samples": against_samples(section, f"{prefix}-samples"),
+        "parameters": against_parameters(section, f"{prefix}-parameters"),
+        "compute": against_compute(section, f"{prefix}-compute"),
+        "training": training_curves(section, f"{prefix}-training", runs),
+    }
+    return {name: figure for name, figure in made.items() if figure is not None}

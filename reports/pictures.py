@@ -1,0 +1,151 @@
+"""Pictures of solved and unsolved problems, from the examples that a run stored."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+_RIGHT = (0, 114, 178)  # answer sites that belong there
+_MISSING = (230, 159, 0)  # in the right answer, not in the network's
+_EXTRA = (213, 0, 80)  # in the network's answer, not in the right one
+ROW = 32  # sites of a string per row of its picture
+
+
+@dataclass(frozen=True)
+class Example:
+    """One problem as the page shows it: data URIs, or words where the answer is a class."""
+
+    level: str
+    solved: bool
+    problem: str
+    right: str
+    answer: str
+    right_text: str = ""
+    answer_text: str = ""
+    wrong_sites: int | None = None
+    string: bool = False
+
+
+def read_examples(path: Path, levels: Sequence[str], per_level: int = 1) -> list[Example]:
+    """Up to `per_level` solved and as many unsolved problems of each level, a level without any left out.
+
+    Raises ValueError, in words for a reader, if the file cannot be used.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            keys = set(file.keys())
+            facts = file.metadata() or {}
+            dense = facts.get("dense") == "true"
+            out = []
+            for level in levels:
+                names = [f"{level}.{part}" for part in _PARTS]
+                if set(names) <= keys:
+                    out += _of_level(level, dense, per_level, *map(file.get_tensor, names))
+            return out
+    except (SafetensorError, OSError, IndexError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"examples could not be read ({type(error).__name__})") from error
+
+
+_PARTS = ("picture", "targets", "predictions", "correct")
+
+
+def _of_level(
+    level: str,
+    dense: bool,
+    per_level: int,
+    pictures: np.ndarray,
+    targets: np.ndarray,
+    predictions: np.ndarray,
+    correct: np.ndarray,
+) -> list[Example]:
+    solved = correct.astype(bool)
+    chosen = [*np.flatnonzero(solved)[:per_level], *np.flatnonzero(~solved)[:per_level]]
+    made = []
+    for i in chosen:
+        picture, target, answer = pictures[i], targets[i], predictions[i]
+        if picture.ndim != 3 or picture.shape[2] != 3:
+            raise ValueError("a picture is not [H, W, 3]")
+        if dense:
+            made.append(_dense(level, bool(solved[i]), picture, target, answer))
+        else:
+            made.append(
+                Example(
+                    level,
+                    bool(solved[i]),
+                    _uri(picture),
+                    "",
+                    "",
+                    right_text=f"class {int(target)}",
+                    answer_text=f"class {int(answer)}",
+                )
+            )
+    return made
+
+
+def _dense(
+    level: str, solved: bool, picture: np.ndarray, target: np.ndarray, answer: np.ndarray
+) -> Example:
+    string = target.ndim == 1
+    if string:
+        picture, target, answer = _wrap(picture, target, answer)
+    if target.shape != picture.shape[:2] or answer.shape != target.shape:
+        raise ValueError("picture and answer differ in size")
+    wrong = target != answer
+    right = _paint(picture, [(target != 0, _RIGHT)])
+    given = [
+        ((answer != 0) & ~wrong, _RIGHT),
+        (wrong & (answer == 0), _MISSING),
+        (wrong & (answer != 0), _EXTRA),
+    ]
+    shown = _paint(picture, given)
+    return Example(
+        level,
+        solved,
+        _uri(picture),
+        _uri(right),
+        _uri(shown),
+        wrong_sites=int(wrong.sum()),
+        string=string,
+    )
+
+
+def _wrap(
+    picture: np.ndarray, target: np.ndarray, answer: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A string as rows of at most `ROW` sites; the rest of the last row is grey and empty."""
+    sites = len(target)
+    width = min(sites, ROW)
+    rows = -(-sites // width)
+    # Bits as dark and pale greys: pure black and white would hide the marks of the answer.
+    pixels = np.full((rows * width, 3), 128, np.uint8)
+    pixels[:sites] = 70 + picture[0, :sites] // 255 * 165 if picture.shape[0] == 1 else 128
+
+    def fold(values: np.ndarray) -> np.ndarray:
+        return np.concatenate([values, np.zeros(rows * width - sites, values.dtype)]).reshape(
+            rows, width
+        )
+
+    return pixels.reshape(rows, width, 3), fold(target), fold(answer)
+
+
+def _paint(
+    picture: np.ndarray, layers: list[tuple[np.ndarray, tuple[int, int, int]]]
+) -> np.ndarray:
+    out = picture.astype(float)
+    for where, colour in layers:
+        # A little of the picture stays, so that end points can be seen beneath the answer.
+        out[where] = 0.2 * out[where] + 0.8 * np.array(colour)
+    return out.round().astype(np.uint8)
+
+
+def _uri(pixels: np.ndarray) -> str:
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)).save(out, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
