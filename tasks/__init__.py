@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 TASKS = {
     "maze": "tasks.mazes:Maze",
     "prefix_sums": "tasks.prefix_sums:PrefixSums",
+    "pathfinder": "tasks.pathfinder:Pathfinder",
+    "cabc": "tasks.cabc:ClutteredABC",
+    "chess": "tasks.chess:Chess",
+    "cifar10": "tasks.images:Cifar10",
+    "svhn": "tasks.images:Svhn",
+    "emnist": "tasks.images:Emnist",
+    "digits": "tasks.images:Digits",
 }
 
 
