@@ -41,7 +41,7 @@ PARADIGMS = {
 }
 
 #: Families of names `PREFIX:NAME`; the factory is called with NAME after the spec.
-PREFIXES: dict[str, str] = {}
+PREFIXES: dict[str, str] = {"timm": "paradigms.timm_models:timm_model"}
 
 
 def paradigm_names() -> list[str]:
