@@ -379,7 +379,7 @@ class TopDownLoop(Loop):
         return tuple(unit.weights(channels, dtype) for unit, channels in units)
 
     def start(self, hidden: Tensor, room: Callable[[int], int]) -> Any:
-        sites = [-(-(-(-s // 2)) // 2) for s in hidden.shape[2:]]  # rounded up at each halving
+        sites = [math.ceil(s / 4) for s in hidden.shape[2:]]
         upper = hidden.new_zeros(len(hidden), room(self.upper_width), *sites)
         return hidden, channels_last(upper)
 
