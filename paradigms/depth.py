@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from names import Unsuitable
 from paradigms.base import Paradigm, Signature, State
 from paradigms.layers import BATCH_NORM, CONV, GlobalMean, conv3, conv_head
 
@@ -135,7 +136,7 @@ def _check_width(name: str, width: int) -> None:
 
 def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repeated:
     if spec.size is None:
-        raise ValueError(
+        raise Unsuitable(
             f"{name} makes no sense for {spec.name}: it reads inputs of one fixed size, and those of "
             f"{spec.name} grow with the difficulty"
         )
@@ -158,7 +159,7 @@ def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repe
 def recurrent_mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
     """One hidden layer repeated; published at effective depths 3 to 10 and width 200 (CIFAR-10) or 500.
 
-    ValueError for a task whose inputs differ in size.
+    `Unsuitable` (a ValueError) for a task whose inputs differ in size.
     """
     return _mlp("recurrent_mlp", spec, depth, width, tied=True)
 
