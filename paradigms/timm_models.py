@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from names import unknown_name
+from names import Unsuitable, unknown_name
 from paradigms.base import Signature
 from paradigms.resnet import DENSE_SITES, OnePass
 
@@ -134,7 +134,7 @@ def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = Non
         close = difflib.get_close_matches(name, known, n=8, cutoff=0.4)
         raise unknown_name(f"timm model (of {len(known):,})", name, close or known[:8])
     if spec.spatial_dims != 2:
-        raise ValueError(
+        raise Unsuitable(
             f"timm:{name} reads images, and {spec.name} has {spec.spatial_dims}d inputs; "
             "the ResNet18 family has a 1d form"
         )
@@ -149,7 +149,7 @@ def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = Non
         except Exception as error:
             kind = "feature maps" if spec.dense else "answer"
             reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise ValueError(
+            raise Unsuitable(
                 f"timm:{name} gives no {kind} for {spec.name} "
                 f"({spec.in_channels} channels, {_size(spec)}), padded or not: {reason[0]}"
             ) from error

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 
 from paradigms import build_paradigm
 from paradigms.base import count_parameters
+from tasks.base import TaskSpec
 
 FAMILY = ("resnet18", "narrow_resnet18", "super_narrow_resnet18", "larger_narrow_resnet18")
 
 
-@dataclass(frozen=True)
-class Spec:
-    """As much of a task as a paradigm may know."""
-
-    in_channels: int = 1
-    spatial_dims: int = 2
-    dense: bool = False
-    outputs: int = 1
-    size: tuple[int, ...] | None = (150, 150)
-    name: str = "fake"
+def make_spec(in_channels=1, spatial_dims=2, dense=False, outputs=1, size=(150, 150)):
+    return TaskSpec("fake", in_channels, spatial_dims, dense, outputs, (1,), 1, size)
 
 
 PUBLISHED = {
@@ -31,18 +22,18 @@ PUBLISHED = {
     "super_narrow_resnet18": 30_409,
     "larger_narrow_resnet18": 687_305,
 }
-MAZE = Spec(in_channels=3, dense=True, outputs=2, size=None)
-STRING = Spec(spatial_dims=1, dense=True, outputs=2, size=None)
+MAZE = make_spec(in_channels=3, dense=True, outputs=2, size=None)
+STRING = make_spec(spatial_dims=1, dense=True, outputs=2, size=None)
 
 
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize(("name", "count"), PUBLISHED.items())
 def test_parameter_counts_are_the_published_ones(name, count, residual):
-    assert count_parameters(build_paradigm(name, Spec(), residual=residual)) == count
+    assert count_parameters(build_paradigm(name, make_spec(), residual=residual)) == count
 
 
 def test_the_small_image_stem_gives_the_published_cifar_resnet18():
-    spec = Spec(in_channels=3, outputs=10, size=(32, 32))
+    spec = make_spec(in_channels=3, outputs=10, size=(32, 32))
     assert count_parameters(build_paradigm("resnet18", spec)) == 11_173_962
 
 
@@ -51,7 +42,7 @@ def test_the_small_image_stem_gives_the_published_cifar_resnet18():
     [(n, s, None) for n in FAMILY[1:] for s in (8, 32, 64, 65)] + [(FAMILY[1], 8, "imagenet")],
 )
 def test_images_give_one_answer_each(name, size, stem):
-    model = build_paradigm(name, Spec(3, outputs=5, size=(size, size)), stem=stem)
+    model = build_paradigm(name, make_spec(3, outputs=5, size=(size, size)), stem=stem)
     assert model(torch.randn(2, 3, size, size)).shape == (2, 5)
 
 
@@ -73,19 +64,21 @@ def wake(model):
 
 
 def test_strings_may_have_one_answer_each():
-    spec = Spec(spatial_dims=1, outputs=3, size=(64,))
+    spec = make_spec(spatial_dims=1, outputs=3, size=(64,))
     assert build_paradigm("narrow_resnet18", spec)(torch.randn(2, 1, 64)).shape == (2, 3)
 
 
 def test_a_dense_answer_has_the_parameters_of_a_global_one():
-    dense, one = Spec(3, dense=True, outputs=2), Spec(3, outputs=2)
+    dense, one = make_spec(3, dense=True, outputs=2), make_spec(3, outputs=2)
     counts = [count_parameters(build_paradigm("narrow_resnet18", s)) for s in (dense, one)]
     assert counts[0] == counts[1]
 
 
 def test_the_string_form_swaps_square_kernels_for_lines():
     line = build_paradigm("narrow_resnet18", STRING).state_dict()
-    square = build_paradigm("narrow_resnet18", Spec(dense=True, outputs=2, size=None)).state_dict()
+    square = build_paradigm(
+        "narrow_resnet18", make_spec(dense=True, outputs=2, size=None)
+    ).state_dict()
     shapes = {"line": [], "square": []}
     for kind, weights in (("line", line), ("square", square)):
         for weight in weights.values():
@@ -109,8 +102,8 @@ def test_a_dense_network_depends_on_sites_far_away_but_not_on_the_whole_of_a_lar
 def test_strided_and_dilated_forms_agree_where_the_strided_one_looks():
     """The dense form computes the strided one at every site: at every eighth they are the same number."""
     torch.manual_seed(0)
-    strided = wake(build_paradigm("super_narrow_resnet18", Spec(), stem="cifar").eval())
-    dense = build_paradigm("super_narrow_resnet18", Spec(dense=True), stem="cifar").eval()
+    strided = wake(build_paradigm("super_narrow_resnet18", make_spec(), stem="cifar").eval())
+    dense = build_paradigm("super_narrow_resnet18", make_spec(dense=True), stem="cifar").eval()
     dense.network.body.load_state_dict(strided.network.body.state_dict())
     x = torch.randn(1, 1, 256, 256)
     assert strided.network.body.forward_features(x[..., :64, :64]).shape[-1] == 8
@@ -122,7 +115,9 @@ def test_strided_and_dilated_forms_agree_where_the_strided_one_looks():
     )
 
 
-@pytest.mark.parametrize(("spec", "site"), [(Spec(), (64, 64)), (MAZE, (11, 11)), (STRING, (16,))])
+@pytest.mark.parametrize(
+    ("spec", "site"), [(make_spec(), (64, 64)), (MAZE, (11, 11)), (STRING, (16,))]
+)
 def test_dropping_residual_additions_changes_the_answer_and_nothing_else(spec, site):
     torch.manual_seed(0)
     with_sum = build_paradigm("narrow_resnet18", spec)
@@ -139,7 +134,7 @@ def test_dropping_residual_additions_changes_the_answer_and_nothing_else(spec, s
 @pytest.mark.parametrize("residual", [True, False])
 def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss(residual):
     torch.manual_seed(0)
-    model = build_paradigm("super_narrow_resnet18", Spec(size=(64, 64)), residual=residual)
+    model = build_paradigm("super_narrow_resnet18", make_spec(size=(64, 64)), residual=residual)
     y = torch.arange(8) % 2
     x = torch.randn(8, 1, 64, 64) * (1 + y.view(-1, 1, 1, 1))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
@@ -155,7 +150,7 @@ def test_every_parameter_gets_a_gradient_and_training_lowers_the_loss(residual):
 
 
 def test_a_second_iteration_changes_nothing_and_runs_nothing():
-    model = build_paradigm("super_narrow_resnet18", Spec()).eval()
+    model = build_paradigm("super_narrow_resnet18", make_spec()).eval()
     runs = []
     model.network.register_forward_hook(lambda *_: runs.append(1))
     first, second, third = model.iterates(torch.randn(1, 1, 40, 40), 3)
@@ -179,4 +174,4 @@ def test_evaluation_in_parts_gives_the_answers_of_the_whole():
 
 def test_an_unknown_stem_is_refused_by_name():
     with pytest.raises(ValueError, match="cifar"):
-        build_paradigm("resnet18", Spec(), stem="cifr")
+        build_paradigm("resnet18", make_spec(), stem="cifr")
