@@ -116,6 +116,7 @@ class _Scale:
         low = axis.low if axis.low is not None and (not axis.log or axis.low > 0) else None
         self.low = low if low is not None else min(values, default=1.0)
         self.high = axis.high if axis.high is not None else max(values, default=2.0)
+        self.ends = (self.low, self.high)
         if axis.log:
             self.low, self.high = math.log10(self.low), math.log10(self.high)
         if self.high <= self.low:
@@ -149,8 +150,9 @@ class _Scale:
             ticks = [t for t in ticks if self.low <= math.log10(t) <= self.high]
             if len(ticks) >= 3:
                 break
-        every = math.ceil(len(ticks) / 7)
-        return [(t, human(t)) for t in ticks[::every]]
+        if len(ticks) < 2:  # too narrow a range for round numbers: its ends
+            ticks = sorted({*self.ends, *ticks})[:: max(1, len(ticks))]
+        return [(t, human(t)) for t in ticks[:: math.ceil(len(ticks) / 7)]]
 
 
 def human(value: float) -> str:
@@ -220,7 +222,8 @@ def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
         dash = f' stroke-dasharray="{dash}"' if dash else ""
         path = "M" + "L".join(f"{a} {b}" for a, b in at)
         out.append(f'<path class="{line.kind}" d="{path}"{dash}/>')
-    if line.low is not None and line.high is not None and len(keep) > MOST_BARS:
+    banded = line.kind == "flat" or len(keep) > MOST_BARS
+    if line.low is not None and line.high is not None and banded:
         upper = [f"{x(line.x[i])} {y(line.high[i])}" for i in keep]
         lower = [f"{x(line.x[i])} {y(line.low[i])}" for i in reversed(keep)]
         out.append(f'<path class="band" d="M{"L".join(upper + lower)}Z"/>')

@@ -79,7 +79,7 @@ class Figure:
         """The numbers drawn, tidy, as CSV text."""
         out = io.StringIO()
         write = csv.writer(out)
-        write.writerow("panel series run x y low high seeds n_test x_axis y_axis".split())
+        write.writerow((*_CSV, "x_axis", "y_axis"))
         for panel in self.panels:
             for line in panel.lines:
                 parts = (line.low, line.high, line.seeds, line.tests)
@@ -113,6 +113,7 @@ def _percent_axis(label: str) -> Axis:
     return Axis(label, percent=True, low=0.0, high=1.0)
 
 
+_CSV = ("panel", "series", "run", "x", "y", "low", "high", "seeds", "n_test")
 SOLVED = "problems wholly solved (%)"
 
 

@@ -18,11 +18,17 @@ import pandas as pd
 #: Without these columns of results.parquet a row says nothing.
 NEEDED = ("run_id", "task", "paradigm", "test_difficulty", "iterations", "accuracy")
 
+# fmt: off
 NUMBERS = (
-    "seed train_difficulty train_samples parameters active_parameters train_iterations max_iterations "
-    "test_difficulty iterations accuracy element_accuracy n_test ci_low ci_high flops_per_example "
-    "train_seconds train_flops steps examples_seen exit_iterations_mean chance"
-).split()
+    "seed", "train_difficulty", "train_samples", "parameters", "active_parameters",
+    "train_iterations", "max_iterations", "test_difficulty", "iterations", "accuracy",
+    "element_accuracy", "n_test", "ci_low", "ci_high", "flops_per_example", "train_seconds",
+    "train_flops", "steps", "examples_seen", "exit_iterations_mean", "chance",
+)
+# fmt: on
+
+#: A number beyond this is a broken record; the largest trainings so far took under 1e27 FLOPs.
+LARGEST = 1e30
 
 WORDS = {
     "preset": "",
@@ -34,10 +40,12 @@ WORDS = {
 }
 
 #: Columns newer than the contract, or of use only to some tables: absent ones are not worth a note.
-OPTIONAL = frozenset(
-    "max_iterations difficulty_name difficulty_label exit_iterations_mean chance precision device steps "
-    "examples_seen train_flops label".split()
-)
+# fmt: off
+OPTIONAL = frozenset((
+    "max_iterations", "difficulty_name", "difficulty_label", "exit_iterations_mean",
+    "chance", "precision", "device", "steps", "examples_seen", "train_flops", "label",
+))
+# fmt: on
 
 
 class NoRecords(ValueError):
@@ -77,10 +85,10 @@ class Records:
 
 
 def number(value: Any) -> float:
-    """`value` as a finite float, else NaN; booleans and text are not numbers."""
+    """`value` as a float of believable size, else NaN; booleans and text are not numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         return math.nan
-    return float(value) if math.isfinite(value) else math.nan
+    return float(value) if abs(value) <= LARGEST else math.nan
 
 
 def load_records(out: str | Path) -> Records:
@@ -175,13 +183,15 @@ def _read_metrics(path: Path, name: str, notes: list[str]) -> list[dict[str, Any
 def _normalise(stored: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """All columns present and of one type; rows that say nothing dropped, with a note."""
     rows = stored.copy()
-    missing = [c for c in (*NEEDED, *NUMBERS, *WORDS) if c not in rows and c not in OPTIONAL]
+    missing = [
+        c for c in dict.fromkeys((*NEEDED, *NUMBERS, *WORDS)) if c not in rows and c not in OPTIONAL
+    ]
     if missing and len(rows):
         notes.append(f"The results have no column {', '.join(missing)}.")
     for column in NUMBERS:
         given = rows[column] if column in rows else pd.Series(np.nan, index=rows.index)
         rows[column] = pd.to_numeric(given, errors="coerce").astype(float)
-        rows[column] = rows[column].replace([np.inf, -np.inf], np.nan)
+        rows[column] = rows[column].where(rows[column].abs() <= LARGEST)
     for column in ("run_id", "task", "paradigm"):
         given = rows[column] if column in rows else pd.Series("unknown", index=rows.index)
         rows[column] = given.fillna("unknown").astype(str)

@@ -13,10 +13,12 @@ import pandas as pd
 
 _Z = 1.959964  # two-sided 95 % of the normal distribution
 # The same of Student's t for 1, 2, ... degrees of freedom.
-_T = np.array(
-    [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160]
-    + [2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060]
-)
+# fmt: off
+_T = np.array([
+    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179,
+    2.16, 2.145, 2.131, 2.12, 2.11, 2.101, 2.093, 2.086, 2.08, 2.074, 2.069, 2.064, 2.06,
+])
+# fmt: on
 
 RULES = {
     "last": "last recorded iteration",
@@ -120,18 +122,21 @@ def peaks(rows: pd.DataFrame) -> pd.DataFrame:
 
 def percent(share: float) -> str:
     """`83.2 %`; never rounded up to 100 or down to 0."""
-    if not np.isfinite(share):
-        return "–"
+    return f"{points(share)}\N{NO-BREAK SPACE}%" if np.isfinite(share) else "–"
+
+
+def points(share: float) -> str:
+    """`percent` without its sign, for the cells of a table."""
     if 0 < share < 0.0005:
-        return "<0.1 %"
+        return "<0.1"
     if 0.9995 <= share < 1:
-        return ">99.9 %"
-    return f"{100 * share:.1f} %"
+        return ">99.9"
+    return f"{100 * share:.1f}"
 
 
 def span(low: float, high: float) -> str:
-    """`76.1–88.0 %`."""
-    return f"{100 * low:.1f}–{100 * high:.1f} %"
+    """`76.1–88.0`, in percent."""
+    return f"{100 * low:.1f}–{100 * high:.1f}"
 
 
 def count(value: float) -> str:

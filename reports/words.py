@@ -18,10 +18,15 @@ def half_way(chance: float) -> float:
 
 
 def measured(cell: pd.Series) -> str:
-    """`83.2 % (95 % interval 76.1–88.0 %, 5 seeds, 1,000 problems each)`."""
+    """`83.2 % (95 % interval 76.1–88.0, 5 seeds, 1,000 problems each)`."""
+    return f"{percent(cell['mean'])} ({basis(cell)})"
+
+
+def basis(cell: pd.Series) -> str:
+    """`95 % interval 76.1–88.0, 5 seeds, 1,000 problems each`."""
     seeds = plural(int(cell["seeds"]), "seed")
     problems = f", {count(cell['n_test'])} problems each" if np.isfinite(cell["n_test"]) else ""
-    return f"{percent(cell['mean'])} (95 % interval {span(cell['low'], cell['high'])}, {seeds}{problems})"
+    return f"95\N{NO-BREAK SPACE}% interval {span(cell['low'], cell['high'])}, {seeds}{problems}"
 
 
 def apart(a: pd.Series, b: pd.Series) -> bool:
@@ -84,7 +89,7 @@ def _trained_on(section: Section) -> str:
     if not where:
         return ""
     names = ", ".join(section.labels.get(d, f"{d:g}") for d in where)
-    return f"Trained on {section.difficulty_name} {names}: "
+    return f"Trained on {section.difficulty_name} {names}, "
 
 
 def _harder(section: Section) -> list[float]:
@@ -115,14 +120,14 @@ def _say_extrapolation(section: Section) -> list[str]:
         return [_trained_on(section) + text if section.train_difficulties else _capital(text)]
     hardest = place == max(section.difficulties)
     text = (
-        f"{top['series']} gets farthest, {measured(top)} at {section.place(place)}"
-        f"{', the hardest tested' if hardest else ''}."
+        f"{top['series']} gets farthest: it solves {percent(top['mean'])} at {section.place(place)}"
+        f"{', the hardest tested' if hardest else ''} ({basis(top)})."
     )
     if not hardest:
         onward = min(d for d in section.difficulties if d > place)
         after = section.cell(top["series"], onward)
         if after is not None:
-            text += f" At {section.place(onward)} it is {percent(after['mean'])}, below {goal}."
+            text += f" At {section.place(onward)} it solves {percent(after['mean'])}."
     out = [_trained_on(section) + text]
     rivals = [s for s in section.series if s != top["series"]]
     rival = _best_at(section, rivals, place)
@@ -261,6 +266,6 @@ def _say_doubts(section: Section) -> list[str]:
     lost = section.rows[section.rows["status"] != "complete"]
     for (series, status), group in lost.groupby(["series", "status"]):
         n = group["run_id"].nunique()
-        kept = "" if group["accuracy"].notna().any() else " and count in no mean"
+        kept = "" if group["accuracy"].notna().any() else ", in no mean"
         out.append(f"{series}: {plural(n, 'run')} ended as {status}{kept}.")
     return out

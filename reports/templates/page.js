@@ -44,7 +44,7 @@
     const palette = dark.matches ? data.dark : data.light;
     const out = [];
     for (const { line, x, y, at } of merged(panel.lines)) {
-      const look = data.series[line.s], colour = palette[look.colour], few = x.length <= data.bars;
+      const look = data.series[line.s], colour = palette[look.colour], few = line.kind !== "flat" && x.length <= data.bars;
       const base = { type: "scatter", meta: line.s, visible: !hidden.has(line.s), showlegend: false };
       if (line.low && !few) {
         out.push({ ...base, x: [...x, ...[...x].reverse()], y: [...line.high, ...[...line.low].reverse()],
@@ -102,21 +102,22 @@
       xaxis: axis(panel.x, all("x")), yaxis: axis(panel.y, all("y")) };
   }
 
-  let loaded = false;
-  function plotly() {
-    if (!loaded) {
-      loaded = true;
-      const script = document.createElement("script");
-      script.textContent = document.getElementById("plotly").textContent;
-      document.head.append(script);
-    }
+  async function unpack() {
+    const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const script = document.createElement("script");
+    script.textContent = await new Response(stream).text();
+    document.head.append(script);
     return window.Plotly;
   }
+  let loading = null;
+  // A browser too old to unpack the library keeps the static pictures.
+  const plotly = () => (loading ||= "DecompressionStream" in window ? unpack() : Promise.resolve(null));
 
-  function draw(box) {
-    const panel = data.figures[box.dataset.figure].panels[+box.dataset.panel];
-    const tool = plotly();
+  async function draw(box) {
+    const tool = await plotly();
     if (!tool) return;
+    const panel = data.figures[box.dataset.figure].panels[+box.dataset.panel];
     let live = drawn.get(box);
     if (!live) {
       live = document.createElement("div");

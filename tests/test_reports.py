@@ -1,0 +1,820 @@
+"""The report: reading records in any state, saying no more than they show, and a page that works."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save_file
+
+from reports import build_report
+from reports.figures import section_figures
+from reports.load import NoRecords, load_records
+from reports.summary import aggregate, peaks, percent, sections, wilson
+from reports.words import reach, verdict
+
+ROOT = Path(__file__).resolve().parents[1]
+
+#: How far each made-up paradigm carries: accuracy at the trained difficulty, loss per step of difficulty.
+PARADIGMS = {
+    "dt_net_recall": {"parameters": 49_000, "max_iterations": None, "top": 0.995, "fall": 0.03},
+    "dt_net": {"parameters": 39_800, "max_iterations": None, "top": 0.97, "fall": 0.22},
+    "feed_forward_recall": {"parameters": 730_000, "max_iterations": 16, "top": 0.98, "fall": 0.3},
+    "narrow_resnet18": {"parameters": 119_697, "max_iterations": 1, "top": 0.93, "fall": 0.35},
+}
+TASKS = {
+    "maze": {"name": "size", "difficulties": [9, 13, 17, 21, 29], "dims": 2},
+    "prefix_sums": {"name": "length", "difficulties": [16, 32, 48, 64], "dims": 1},
+}
+
+
+def _accuracy(facts: dict, place: int, samples: int, iterations: int, rng) -> float:
+    top = facts["top"] * (1 - 0.5 * math.exp(-samples / 2500))
+    far = max(0.0, top - facts["fall"] * place**1.3)
+    if facts["max_iterations"] != 1:
+        far *= 1 / (1 + math.exp(-(iterations - 6 - 4 * place) / 2))
+    if "recall" not in facts["paradigm"] and iterations > 24:
+        far *= math.exp(-(iterations - 24) / 12)  # overthinking
+    return float(np.clip(far + rng.normal(0, 0.01), 0, 1))
+
+
+def make_rows(run: dict, task: dict, facts: dict, iterations: int, rng) -> list[dict]:
+    """Rows as comparisons store them: fixed iterations, then the exit rules of recurrent networks."""
+    rows = []
+    end = facts["max_iterations"]
+    steps = list(range(1, (end or iterations) + 1)) if end != 1 else [1]
+    for place, difficulty in enumerate(task["difficulties"]):
+        answers = [("fixed", s, s) for s in steps]
+        if end is None:
+            answers += [("n_plus_2", 18, 18.0), ("agreement", iterations, 14.2 + 3 * place)]
+            answers += [("maximum_confidence", iterations, 17.9 + 3 * place)]
+        for rule, budget, mean in answers:
+            accuracy = _accuracy(facts, place, run["train_samples"], int(mean), rng)
+            low, high = wilson(accuracy, 1000)
+            rows.append(
+                {
+                    **run,
+                    "test_difficulty": difficulty,
+                    "difficulty_name": task["name"],
+                    "difficulty_label": str(difficulty),
+                    "iterations": budget,
+                    "exit_rule": rule,
+                    "exit_iterations_mean": float(mean),
+                    "accuracy": accuracy,
+                    "element_accuracy": 1 - (1 - accuracy) / 5,
+                    "n_test": 1000,
+                    "ci_low": float(low),
+                    "ci_high": float(high),
+                    "flops_per_example": 2e6 * mean * (1 + place),
+                    "status": "complete",
+                }
+            )
+    return rows
+
+
+def make_examples(path: Path, task: dict, rng) -> None:
+    """Pictures with a wall pattern, an answer along a row, and a wrong one for every second problem."""
+    tensors = {}
+    for difficulty in task["difficulties"]:
+        shape = (difficulty + 2,) * 2 if task["dims"] == 2 else (difficulty,)
+        targets = (rng.random((4, *shape)) < 0.3).astype(np.int64)
+        predictions = targets.copy()
+        flips = rng.random((4, *shape)) < 0.05
+        flips[:2] = False
+        flips.reshape(4, -1)[2:, 0] = True
+        predictions[flips] = 1 - predictions[flips]
+        drawn = targets if task["dims"] == 2 else targets[:, None]
+        wall = np.maximum(rng.random(drawn.shape) < 0.5, drawn)
+        tensors[f"{difficulty}.picture"] = np.repeat(wall[..., None], 3, -1).astype(np.uint8) * 255
+        tensors[f"{difficulty}.targets"] = targets
+        tensors[f"{difficulty}.predictions"] = predictions
+        tensors[f"{difficulty}.correct"] = np.array([1, 1, 0, 0], np.uint8)
+    facts = {"dense": "true", "spatial_dims": str(task["dims"]), "iterations": "48"}
+    save_file(tensors, path, metadata=facts)
+
+
+def make_metrics(steps: int, rng) -> str:
+    lines = []
+    for step in range(1, steps + 1):
+        loss = 0.7 * math.exp(-2.5 * step / steps) + abs(rng.normal(0, 0.02))
+        entry = {"step": step * 10, "examples": step * 500, "split": "train", "loss": loss}
+        lines.append({**entry, "learning_rate": 0.001})
+        if step % 10 == 0:
+            accuracy = float(np.clip(1 - 1.2 * math.exp(-3 * step / steps), 0, 1))
+            more = {"split": "validation", "accuracy": accuracy, "element_accuracy": 0.9}
+            lines.append({**entry, **more})
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def make_records(
+    out: Path,
+    tasks=("maze", "prefix_sums"),
+    paradigms=tuple(PARADIGMS),
+    seeds=(0, 1),
+    samples=(1000, 10000),
+    iterations: int = 48,
+    difficulties: int | None = None,
+    rename: dict[str, str] | None = None,
+    metrics: int = 100,
+) -> Path:
+    """A results folder as comparisons write it, of made-up but plausible numbers."""
+    rng = np.random.default_rng(0)
+    rename = rename or {}
+    rows, ids = [], []
+    for name in tasks:
+        task = {**TASKS[name], "difficulties": TASKS[name]["difficulties"][:difficulties]}
+        for paradigm in paradigms:
+            for size in samples:
+                for seed in seeds:
+                    facts = {**PARADIGMS[paradigm], "paradigm": paradigm}
+                    run_id = f"{name}-{paradigm}-{size}-s{seed}"
+                    run = {
+                        "run_id": run_id,
+                        "task": rename.get(name, name),
+                        "paradigm": rename.get(paradigm, paradigm),
+                        "label": rename.get(paradigm, paradigm),
+                        "seed": seed,
+                        "preset": "quick",
+                        "train_difficulty": task["difficulties"][0],
+                        "train_samples": size,
+                        "parameters": facts["parameters"],
+                        "active_parameters": facts["parameters"],
+                        "train_iterations": facts["max_iterations"] or 16,
+                        "max_iterations": facts["max_iterations"],
+                        "chance": 0.0,
+                        "train_flops": 3e12 + facts["parameters"] * 1e8,
+                        "train_seconds": 60.0 + facts["parameters"] / 5e3,
+                        "steps": 10 * metrics,
+                        "examples_seen": 500 * metrics,
+                        "precision": "bf16",
+                        "device": "cpu",
+                    }
+                    ids.append(run_id)
+                    rows += make_rows(run, task, facts, iterations, rng)
+                    folder = out / "runs" / run_id
+                    folder.mkdir(parents=True)
+                    spec = {key: run[key] for key in ("task", "paradigm", "seed", "preset")}
+                    spec |= {"task_options": {}, "paradigm_options": {}, "train": {"steps": 1000}}
+                    (folder / "spec.json").write_text(json.dumps(spec))
+                    (folder / "metrics.jsonl").write_text(make_metrics(metrics, rng))
+                    result = {"run_id": run_id, "status": "complete", "reason": None}
+                    result["command"] = f"python compare.py --tasks {name} --paradigms {paradigm}"
+                    (folder / "result.json").write_text(json.dumps(result))
+                    make_examples(folder / "examples.safetensors", task, rng)
+    table = pd.DataFrame(rows)
+    table.to_parquet(out / "results.parquet", index=False)
+    study = {"schema": 1, "command": "accelerate launch compare.py", "preset": "quick"}
+    study |= {"created": "2026-01-02T03:04:05+00:00", "runs": ids, "title": "Mazes and sums"}
+    (out / "study.json").write_text(json.dumps(study))
+    return out
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    return make_records(tmp_path_factory.mktemp("study"), metrics=40)
+
+
+def sections_of(out: Path) -> list:
+    return sections(load_records(out).rows)
+
+
+def said(out: Path) -> str:
+    """All verdicts of a folder, with plain spaces."""
+    text = " ".join(sentence for s in sections_of(out) for sentence in verdict(s))
+    return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def page_of(out: Path) -> str:
+    return build_report(out).read_text(encoding="utf-8")
+
+
+def table_of(out: Path) -> pd.DataFrame:
+    return pd.read_parquet(out / "results.parquet")
+
+
+def rewrite(out: Path, change) -> None:
+    change(table_of(out)).to_parquet(out / "results.parquet", index=False)
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """One task, two paradigms, one seed: enough for most questions."""
+    names = ("dt_net_recall", "narrow_resnet18")
+    return make_records(tmp_path / "out", ("maze",), names, (0,), (1000,), metrics=20)
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the text outside scripts and styles."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.text = ""
+        self._inside = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside = tag
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside not in ("script", "style"):
+            self.text += data
+
+
+# Reading.
+
+
+def test_every_row_of_a_whole_study_is_kept_and_nothing_is_named_as_left_out(study):
+    records = load_records(study)
+    assert len(records.rows) == len(table_of(study))
+    assert records.notes == []
+    assert set(records.runs) == set(records.rows["run_id"])
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_folder_without_records_is_refused_in_one_line_with_status_2(tmp_path, exists):
+    out = tmp_path / "nothing"
+    if exists:
+        out.mkdir()
+    with pytest.raises(NoRecords):
+        build_report(out)
+    done = subprocess.run(
+        [sys.executable, "-m", "reports", str(out)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert str(out) in done.stderr
+    assert not (out / "report.html").exists()
+
+
+def test_the_command_prints_where_the_report_is(small):
+    done = subprocess.run(
+        [sys.executable, "-m", "reports", str(small)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(small / "report.html") in done.stdout
+    assert not list(small.glob(".*part"))
+
+
+def test_the_package_loads_no_torch_and_nothing_heavy_until_a_report_is_built():
+    code = (
+        "import sys, reports; print([m for m in ('torch', 'pandas', 'plotly') if m in sys.modules])"
+    )
+    code += "; import reports.page; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["[]", "False"], done.stderr
+
+
+def test_a_metrics_file_cut_off_keeps_its_whole_lines_and_is_named(small):
+    run = next((small / "runs").iterdir())
+    path = run / "metrics.jsonl"
+    before = len(path.read_text().splitlines())
+    path.write_text(path.read_text()[:-20])
+    records = load_records(small)
+    assert len(records.runs[run.name].metrics) == before - 1
+    assert any(run.name in note and "1 line" in note for note in records.notes)
+
+
+def test_a_run_that_was_planned_and_has_no_results_is_named(small):
+    study = json.loads((small / "study.json").read_text())
+    study["runs"].append("never-begun")
+    (small / "study.json").write_text(json.dumps(study))
+    begun = small / "runs" / "half-way"
+    begun.mkdir()
+    (begun / "spec.json").write_text('{"task": "maze", "paradigm": "dt_net", "seed": 5}')
+    text = Elements(page_of(small)).text
+    assert "Run never-begun was planned and never begun." in text
+    assert "Run half-way is not finished." in text
+
+
+def test_a_diverged_run_is_named_with_its_reason_and_counts_in_no_mean(tmp_path):
+    out = make_records(tmp_path, ("maze",), ("dt_net_recall", "dt_net"), (0, 1), (1000,))
+    lost = "maze-dt_net_recall-1000-s1"
+
+    def diverge(table):
+        gone = table["run_id"] == lost
+        first = gone & ~table.duplicated(["run_id", "test_difficulty"])
+        table.loc[first, ["accuracy", "ci_low", "ci_high", "element_accuracy"]] = np.nan
+        table.loc[first, "n_test"] = 0
+        table.loc[first, "status"] = "diverged"
+        return table[~gone | first]
+
+    rewrite(out, diverge)
+    result = {"status": "diverged", "reason": "loss became NaN at step 70"}
+    (out / "runs" / lost / "result.json").write_text(json.dumps(result))
+    (section,) = sections_of(out)
+    assert section.cell("dt_net_recall", 9)["seeds"] == 1
+    assert section.cell("dt_net", 9)["seeds"] == 2
+    assert "dt_net_recall: 1 run ended as diverged, in no mean" in said(out)
+    assert "loss became NaN at step 70" in Elements(page_of(out)).text
+
+
+_SPARED = (
+    *("exit_rule", "label", "n_test", "ci_low", "chance", "flops_per_example", "train_samples"),
+    *("seed", "train_difficulty", "max_iterations", "train_iterations", "difficulty_label"),
+    *("parameters", "difficulty_name", "train_seconds", "element_accuracy", "status"),
+)
+
+
+@pytest.mark.parametrize("column", _SPARED)
+def test_a_missing_column_still_gives_a_report(small, column):
+    rewrite(small, lambda table: table.drop(columns=column))
+    assert "The answer" in Elements(page_of(small)).text
+
+
+@pytest.mark.parametrize("column", ["accuracy", "task", "run_id", "iterations", "test_difficulty"])
+def test_a_missing_column_that_is_needed_is_named(small, column):
+    rewrite(small, lambda table: table.drop(columns=column))
+    assert f"The results have no column {column}." in Elements(page_of(small)).text
+
+
+# Without shrinking: a page takes long enough that it would last minutes.
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate])
+@given(data=st.data())
+def test_odd_values_anywhere_still_give_a_report(tmp_path_factory, data):
+    out = tmp_path_factory.mktemp("odd")
+    make_records(out, ("maze",), ("dt_net_recall", "dt_net"), (0,), (1000,), 6, 2, metrics=3)
+    odd = [np.nan, np.inf, -1.0, 0.0, 1e300, "?", None, True]
+
+    def spoil(table):
+        for _ in range(data.draw(st.integers(1, 6))):
+            column = data.draw(st.sampled_from(list(table.columns)))
+            where = data.draw(st.lists(st.integers(0, len(table) - 1), min_size=1, max_size=9))
+            table[column] = table[column].astype(object)
+            table.loc[where, column] = data.draw(st.sampled_from(odd))
+        return table
+
+    table = spoil(table_of(out))
+    (out / "results.parquet").unlink()
+    table.to_csv(out / "results.csv", index=False)
+    text = Elements(page_of(out)).text
+    assert "The answer" in text
+    assert "nan" not in re.sub(r"\bdominant\b", "", text).lower()
+
+
+def test_broken_files_still_give_a_report_that_names_them(small):
+    (small / "study.json").write_text('{"runs": [')
+    run, other = sorted((small / "runs").iterdir())
+    (run / "examples.safetensors").write_bytes(b"\x08\0\0\0\0\0\0\0garbage!")
+    (run / "spec.json").write_text("[]")
+    (other / "examples.safetensors").unlink()
+    (other / "metrics.jsonl").write_bytes(b"\xff\xfe\x00not json\n{}\n[1]\n")
+    text = Elements(page_of(small)).text
+    for name in ("study.json", f"runs/{run.name}/spec.json", other.name):
+        assert name in text
+    assert f"runs/{run.name}: examples could not be read" in text
+
+
+def test_without_the_table_the_rows_of_the_runs_are_used(small):
+    table = table_of(small)
+    want = [s.best[["series", "mean"]].to_dict() for s in sections_of(small)]
+    for run_id, rows in table.groupby("run_id"):
+        path = small / "runs" / run_id / "result.json"
+        stored = json.loads(path.read_text())
+        stored["rows"] = json.loads(rows.to_json(orient="records"))
+        path.write_text(json.dumps(stored))
+    (small / "results.parquet").unlink()
+    got = [s.best[["series", "mean"]].to_dict() for s in sections_of(small)]
+    assert got[0]["series"] == want[0]["series"]
+    assert list(got[0]["mean"].values()) == pytest.approx(list(want[0]["mean"].values()))
+
+
+def test_runs_that_differ_in_an_option_never_share_a_mean(small):
+    table = table_of(small)
+    twin = table.assign(run_id=table["run_id"] + "-wide")
+    pd.concat([table, twin]).to_parquet(small / "results.parquet", index=False)
+    for run in list((small / "runs").iterdir()):
+        copy = shutil.copytree(run, run.with_name(run.name + "-wide"))
+        spec = json.loads((copy / "spec.json").read_text())
+        spec["paradigm_options"] = {"width": 64}
+        (copy / "spec.json").write_text(json.dumps(spec))
+    (section,) = sections_of(small)
+    assert len(section.series) == 4
+    assert any("width=64" in name for name in section.series)
+    assert (section.best["seeds"] == 1).all()
+
+
+# Numbers.
+
+
+@given(right=st.integers(0, 400), n=st.integers(1, 400))
+def test_a_wilson_interval_holds_the_share_and_stays_in_0_to_1(right, n):
+    share = min(right, n) / n
+    low, high = wilson(share, n)
+    assert 0 <= low <= share <= high <= 1
+    assert high - low > 0
+
+
+def test_wilson_agrees_with_a_published_example():
+    # Newcombe 1998, Statistics in Medicine 17, 857-872, table I: 81 of 263 and 0 of 20.
+    low, high = wilson(np.array([81 / 263, 0.0]), np.array([263, 20]))
+    assert low == pytest.approx([0.2553, 0.0], abs=5e-5)
+    assert high == pytest.approx([0.3662, 0.1611], abs=5e-5)
+
+
+_SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=6)
+
+
+def _of_seeds(values: list[float], n: int = 500) -> pd.DataFrame:
+    frame = pd.DataFrame({"accuracy": values, "n_test": n, "series": "s"})
+    frame["run_id"] = [f"r{i}" for i in range(len(values))]
+    for column in ("element_accuracy", "ci_low", "ci_high", "parameters", "flops_per_example"):
+        frame[column] = np.nan
+    for column in ("train_flops", "train_seconds", "exit_iterations_mean"):
+        frame[column] = np.nan
+    return frame
+
+
+@given(values=_SHARES)
+def test_the_interval_over_seeds_holds_the_mean_and_is_no_narrower_than_one_runs(values):
+    row = aggregate(_of_seeds(values), ["series"]).iloc[0]
+    low, high = wilson(row["mean"], 500)
+    assert row["mean"] == pytest.approx(np.mean(values))
+    assert 0 <= row["low"] <= low + 1e-12
+    assert high - 1e-12 <= row["high"] <= 1
+
+
+def test_the_interval_over_seeds_covers_the_true_mean_about_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    truth = rng.normal(0.6, 0.05, (1000, 4))
+    table = _of_seeds(list((rng.binomial(500, truth) / 500).ravel()))
+    table["series"] = np.repeat(np.arange(1000), 4)
+    found = aggregate(table, ["series"])
+    share = ((found["low"] <= 0.6) & (found["high"] >= 0.6)).mean()
+    assert 0.93 <= share <= 0.99  # three standard errors of a share of 1,000 are 0.02
+
+
+def test_no_blind_rule_ever_beats_the_peak_and_the_peak_is_at_a_recorded_iteration(study):
+    for section in sections_of(study):
+        fixed = section.main[section.main["exit_rule"] == "fixed"]
+        top = peaks(section.main).set_index(["series", "test_difficulty"])["mean"]
+        for rule in ("last", "trained"):
+            cells = section.ruled[section.ruled["rule"] == rule]
+            for _, cell in cells.iterrows():
+                assert cell["mean"] <= top[cell["series"], cell["test_difficulty"]] + 1e-12
+        assert set(peaks(section.main)["iterations"]) <= set(fixed["iterations"])
+
+
+def test_the_trained_rule_is_absent_where_that_iteration_was_not_recorded(small):
+    rewrite(small, lambda t: t[t["iterations"] != 16])
+    (section,) = sections_of(small)
+    assert section.cell("dt_net_recall", 9, "trained") is None
+    assert section.cell("narrow_resnet18", 9, "trained") is not None
+    assert section.cell("dt_net_recall", 9)["mean"] > 0
+
+
+@given(share=st.floats(0, 1))
+def test_a_percentage_is_neither_rounded_up_to_all_nor_down_to_none(share):
+    text = percent(share)
+    assert text.startswith("100.0") == (share == 1)
+    assert text.startswith("0.0") == (share == 0)
+
+
+# Words.
+
+
+def test_the_furthest_is_the_one_that_solves_the_hardest(study):
+    for section, hardest in zip(sections_of(study), (29, 64), strict=True):
+        assert reach(section, "dt_net_recall") == hardest
+        assert reach(section, "narrow_resnet18") < hardest
+        first = verdict(section)[0]
+        assert "dt_net_recall gets farthest" in first
+        assert "95\N{NO-BREAK SPACE}% interval" in first
+        assert "2 seeds, 1,000 problems each" in first
+
+
+def test_a_gap_in_what_is_solved_ends_the_reach(small):
+    rewrite(small, lambda t: t.assign(accuracy=t["accuracy"].where(t["test_difficulty"] != 17, 0)))
+    (section,) = sections_of(small)
+    assert reach(section, "dt_net_recall") == 13
+
+
+def test_one_seed_is_said_to_tell_nothing_of_other_seeds(small, study):
+    assert "One seed each" in said(small)
+    assert "One seed each" not in said(study)
+    assert "Fewer than three seeds" in said(study)
+
+
+def test_overlapping_intervals_are_never_called_better(small):
+    level = {"accuracy": 0.9, "ci_low": 0.88, "ci_high": 0.92}
+    rewrite(small, lambda t: t.assign(**level))
+    text = said(small)
+    assert "does better" not in text
+    assert "not told apart" in text
+
+
+def test_recurrence_is_called_better_only_where_it_is(small):
+    def swap(table):
+        recurrent = table["paradigm"] == "dt_net_recall"
+        table["accuracy"] = np.where(recurrent, 0.2, 0.9)
+        return table.drop(columns=["ci_low", "ci_high"])
+
+    rewrite(small, swap)
+    assert "feed-forward depth does better" in said(small)
+    assert "recurrence does better" not in said(small)
+
+
+def test_nothing_is_said_of_extrapolation_where_none_was_tested(tmp_path):
+    out = make_records(tmp_path, ("maze",), ("dt_net_recall",), (0,), (1000,), difficulties=1)
+    text = said(out)
+    assert "nothing can be said about extrapolation" in text
+    assert "farthest" not in text
+    assert "One training-set size only" in text
+
+
+def test_a_network_that_stays_at_chance_is_not_said_to_solve_anything(small):
+    half = {"accuracy": 0.51, "ci_low": 0.48, "ci_high": 0.54, "chance": 0.5}
+    rewrite(small, lambda t: t.assign(**half))
+    text = said(small)
+    assert "no paradigm solves 75.0 %" in text
+    assert "farthest" not in text
+
+
+def test_the_fewest_samples_are_those_of_the_smallest_training_set_that_passes(tmp_path):
+    out = make_records(tmp_path, ("maze",), ("dt_net_recall",), (0,), (100, 1000, 10000))
+
+    def passing_from_1000(table):
+        return table.assign(accuracy=np.where(table["train_samples"] >= 1000, 0.95, 0.4))
+
+    rewrite(out, passing_from_1000)
+    assert "1,000 training samples are the fewest that reach 90.0 %" in said(out)
+
+
+# Figures and page.
+
+
+def test_every_figure_names_its_axes_and_what_it_stands_on(study):
+    records = load_records(study)
+    for section in sections(records.rows):
+        made = section_figures(section, records.runs, "t")
+        expected = {"difficulty", "iterations", "samples", "parameters", "compute", "training"}
+        assert set(made) == expected
+        for name, figure in made.items():
+            assert section.name in figure.title
+            assert figure.panels
+            assert all(p.x.label and p.y.label and p.lines for p in figure.panels)
+            assert ("seeds per point" in figure.caption) or name == "training"
+
+
+def test_the_numbers_behind_a_figure_are_those_of_the_records(study):
+    records = load_records(study)
+    section = sections(records.rows)[0]
+    figure = section_figures(section, records.runs, "t")["difficulty"]
+    rows = table_of(study)
+    mine = rows[(rows["task"] == "maze") & (rows["train_samples"] == 10000)]
+    last = mine[(mine["exit_rule"] == "fixed") & (mine["paradigm"] == "dt_net")]
+    last = last[last["iterations"] == last["iterations"].max()]
+    want = last.groupby("test_difficulty")["accuracy"].mean()
+    (line,) = (n for n in figure.panels[0].lines if n.series == "dt_net")
+    assert line.x == list(want.index)
+    assert line.y == pytest.approx(list(want))
+
+
+def test_a_log_axis_is_never_given_a_value_it_cannot_show(small):
+    rewrite(small, lambda t: t.assign(parameters=0.0, train_flops=0.0))
+    records = load_records(small)
+    for figure in section_figures(sections(records.rows)[0], records.runs, "t").values():
+        for panel in figure.panels:
+            assert not panel.x.log or all(x > 0 for line in panel.lines for x in line.x)
+
+
+def _outside(elements: Elements) -> list[str]:
+    """What a browser would fetch from elsewhere, unasked."""
+    links = [
+        value
+        for tag, attrs in elements.tags
+        for key, value in attrs.items()
+        if key in ("src", "srcset", "data", "poster", "action", "background")
+        or (key == "href" and tag != "a")
+    ]
+    return [link for link in links if not link.startswith("data:")]
+
+
+def test_the_page_fetches_nothing_and_is_whole(study):
+    html = page_of(study)
+    elements = Elements(html)
+    assert _outside(elements) == []
+    styles = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    assert styles
+    assert not any("url(" in css or "@import" in css for css in styles)
+    ids = [attrs["id"] for _, attrs in elements.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    inner = [a["href"][1:] for t, a in elements.tags if t == "a" and a["href"].startswith("#")]
+    assert inner
+    assert set(inner) <= set(ids)
+
+
+def test_without_scripts_the_figures_are_there_as_pictures(study):
+    elements = Elements(page_of(study))
+    plots = [a for _, a in elements.tags if a.get("class") == "plot"]
+    drawn = [a for t, a in elements.tags if t == "svg" and a.get("class") == "static"]
+    assert len(drawn) == len(plots) > 10
+    assert all(a["aria-label"] for a in drawn)
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><img src=x onerror=alert(1)>",
+    '"><svg onload=alert(1)>',
+    "{{ 7*7 }}{% raw %}",
+    "<!--<script>",
+    "<b>bold</b> %{x} $x$ &lt;",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_shown_as_they_are_and_nothing_else(small, name):
+    plain = Elements(page_of(small))
+    rewrite(small, lambda t: t.assign(task=name, label=name + t["label"], difficulty_name=name))
+    for run in (small / "runs").iterdir():
+        result = {"status": name, "reason": name, "command": name}
+        (run / "result.json").write_text(json.dumps(result))
+        (run / "spec.json").write_text(json.dumps({"task_options": {name: name}}))
+    study = json.loads((small / "study.json").read_text())
+    (small / "study.json").write_text(json.dumps({**study, "title": name, "command": name}))
+    elements = Elements(page_of(small))
+    assert {tag for tag, _ in elements.tags} <= {tag for tag, _ in plain.tags} | {"small"}
+    assert sum(tag == "script" for tag, _ in elements.tags) == 4
+    assert not any(key.startswith("on") for _, attrs in elements.tags for key in attrs)
+    assert name in elements.text
+    assert _outside(elements) == []
+
+
+def test_the_page_is_the_same_each_time(small):
+    assert page_of(small) == page_of(small)
+
+
+def test_an_unwritable_page_leaves_the_old_one(small, monkeypatch):
+    page = build_report(small)
+    before = page.read_bytes()
+
+    def fail(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("reports.page.os.replace", fail)
+    with pytest.raises(OSError, match="disk full"):
+        build_report(small)
+    assert page.read_bytes() == before
+    assert list(small.glob(".*part")) == []
+
+
+# In a browser.
+
+
+# What Chromium would otherwise fetch on its own account.
+_QUIET = (
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-sync",
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    webdriver = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", *_QUIET):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    started.set_script_timeout(60)
+    yield started
+    started.quit()
+
+
+def _open(browser, path: Path, width: int, draw: bool = True) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(path.as_uri())
+    if draw:
+        _draw_all(browser)
+
+
+_DRAW_ALL = """
+const done = arguments[0], plots = [...document.querySelectorAll('.plot')];
+const step = () => {
+  const left = plots.find((p) => !p.querySelector('.live svg.main-svg'));
+  if (!left) return done(plots.length);
+  left.scrollIntoView();
+  setTimeout(step, 20);
+};
+step();
+"""
+
+
+def _draw_all(browser) -> int:
+    return browser.execute_async_script(_DRAW_ALL)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_page_is_no_wider_than_the_screen_and_logs_no_error(browser, study, width):
+    _open(browser, build_report(study), width)
+    wide = browser.execute_script("return document.documentElement.scrollWidth")
+    assert wide <= width
+    assert browser.get_log("browser") == []
+    asked = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
+    urls = [
+        m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"
+    ]
+    assert urls
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in urls)
+
+
+_SHOWN = """
+const index = arguments[0];
+const live = [...document.querySelectorAll('.live')].flatMap((d) => d.data)
+  .filter((t) => t.meta === index && t.visible !== false).length;
+const rest = [...document.querySelectorAll(`[data-series="${index}"]`)]
+  .filter((e) => getComputedStyle(e).display !== 'none').length;
+return [live, rest];
+"""
+
+
+@pytest.mark.browser
+def test_one_toggle_hides_a_paradigm_everywhere_and_brings_it_back(browser, study):
+    _open(browser, build_report(study), 1280)
+    before = browser.execute_script(_SHOWN, 0)
+    other = browser.execute_script(_SHOWN, 1)
+    assert min(*before, *other) > 0
+    browser.execute_script("document.querySelector('[data-toggle=\"0\"]').click()")
+    assert browser.execute_script(_SHOWN, 0) == [0, 0]
+    assert browser.execute_script(_SHOWN, 1) == other
+    browser.execute_script("document.querySelector('[data-toggle=\"0\"]').click()")
+    assert browser.execute_script(_SHOWN, 0) == before
+
+
+@pytest.mark.browser
+def test_a_figure_drawn_after_a_paradigm_was_hidden_leaves_it_out(browser, study):
+    _open(browser, build_report(study), 1280, draw=False)
+    browser.execute_script("document.querySelector('[data-toggle=\"1\"]').click()")
+    _draw_all(browser)
+    assert browser.execute_script(_SHOWN, 1) == [0, 0]
+
+
+@pytest.mark.browser
+def test_runs_are_sorted_by_number_and_filtered_by_words(browser, study):
+    _open(browser, build_report(study), 1280, draw=False)
+    column = browser.execute_script(
+        "return [...document.querySelectorAll('#runs-table thead th')]"
+        ".findIndex((h) => h.textContent.startsWith('parameters'))"
+    )
+    click = f"document.querySelectorAll('#runs-table thead button')[{column}].click();"
+    read = (
+        "return [...document.querySelectorAll('#runs-table tbody tr')].filter((r) => !r.hidden)"
+        f".map((r) => Number(r.cells[{column}].dataset.v))"
+    )
+    up = browser.execute_script(click + read)
+    down = browser.execute_script(click + read)
+    assert len(up) == 32
+    assert up == sorted(up)
+    assert down == sorted(down, reverse=True)
+    assert len(set(up)) > 1
+    typed = "const f = document.getElementById('filter'); f.value = 'PREFIX resnet18';"
+    typed += "f.dispatchEvent(new Event('input'));"
+    kept = browser.execute_script(typed + read)
+    assert kept == [119697.0] * 4
+    assert browser.execute_script("return document.getElementById('shown').textContent").startswith(
+        "4 of 32"
+    )
+
+
+@pytest.mark.browser
+def test_hostile_names_run_nothing_in_a_browser(browser, small):
+    bad = "</script><img src=x onerror=alert(1)><b>"
+    rewrite(small, lambda t: t.assign(task=bad, label=bad + t["label"], difficulty_name=bad))
+    _open(browser, build_report(small), 1280)
+    assert browser.get_log("browser") == []
+    made = "return document.querySelectorAll('img[src=x], svg b, .live a').length"
+    assert browser.execute_script(made) == 0
+
+
+@pytest.mark.browser
+def test_printing_shows_the_static_pictures(browser, small):
+    _open(browser, build_report(small), 1280)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    look = "return [...document.querySelectorAll(arguments[0])].map((e) => getComputedStyle(e).display)"
+    assert set(browser.execute_script(look, "svg.static")) == {"block"}
+    assert set(browser.execute_script(look, ".live")) == {"none"}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
