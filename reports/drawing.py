@@ -86,6 +86,8 @@ def _line_data(line: Line, series: int) -> dict[str, Any]:
         values = getattr(line, key)
         if values is not None:
             data[key] = [short(v) for v in values]
+    if line.each is not None:
+        data["each"] = [[short(v) for v in values] for values in line.each]
     if line.ring is not None:
         data["ring"] = line.ring
     if line.run:
@@ -232,6 +234,9 @@ def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
             f'<path class="bar" d="M{x(line.x[i])} {y(line.low[i])}V{y(line.high[i])}"/>'
             for i in keep
         ]
+    for i in keep if line.each is not None else []:
+        spots = "".join(f"M{x(line.x[i])} {y(v)}h0" for v in line.each[i])
+        out.append(f'<path class="seed" d="{spots}"/>')
     dots = keep if line.kind in ("line", "points") and len(keep) <= MOST_BARS else []
     if line.ring is not None:
         dots = [*dots, line.ring]

@@ -40,6 +40,7 @@ class Line:
 
     kind: line | points | flat (a network that ends, drawn level to the right) | thin (one run of many).
     low, high: ends of the 95 % intervals. seeds, tests: how many runs and problems each point stands on.
+    each: the seeds' own values, where a point is a mean of few.
     ring: the place of the point that stands for training, or None.
     """
 
@@ -51,6 +52,7 @@ class Line:
     high: list[float] | None = None
     seeds: list[int] | None = None
     tests: list[float] | None = None
+    each: list[list[float]] | None = None
     ring: int | None = None
     run: str = ""
 
@@ -127,8 +129,16 @@ def _line(series: str, table: pd.DataFrame, x: str, kind: str = "line", ring=Non
         high=[float(v) for v in table["high"]],
         seeds=[int(v) for v in table["seeds"]],
         tests=[float(v) for v in table["n_test"]],
+        each=_each(table),
         ring=ring,
     )
+
+
+def _each(table: pd.DataFrame) -> list[list[float]] | None:
+    """The seeds' accuracies behind each point, where there is more than one and they were asked for."""
+    if "each" not in table or table["seeds"].max() < 2:
+        return None
+    return [[float(v) for v in values] for values in table["each"]]
 
 
 def _thin(places: Sequence[float], most: int = MOST_POINTS, log: bool = True) -> np.ndarray:
@@ -155,6 +165,11 @@ def _basis(table: pd.DataFrame) -> str:
 
 
 _INTERVAL = "95 % intervals: Student's t over seeds, at least Wilson's over test problems"
+_DOTS = "Small dots: single seeds. "
+
+
+def _dots(table: pd.DataFrame) -> str:
+    return _DOTS if len(table) and table["seeds"].max() > 1 else ""
 
 
 def _chance(section: Section) -> list[tuple[str, float, str]]:
@@ -186,7 +201,7 @@ def against_difficulty(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"Share of {section.name} problems solved at each {name}",
-        f"Mean over seeds at the last recorded iteration; {_basis(section.best)}. {_INTERVAL}. "
+        f"Mean over seeds at the last recorded iteration; {_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}"
         "Runs with the largest training set of each paradigm.",
         [difficulty_panel(section)],
     )
@@ -266,17 +281,17 @@ def against_samples(section: Section, key: str) -> Figure | None:
     """Sample efficiency: a panel per telling difficulty."""
     ruled = by_rule(section.rows)
     ruled = ruled[(ruled["rule"] == "last") & ruled["train_samples"].notna()]
-    table = aggregate(ruled, ["test_difficulty", "series", "train_samples"])
+    table = aggregate(ruled, ["test_difficulty", "series", "train_samples"], each=True)
     panels = _panels(section, table, "train_samples", "training samples", "line")
     if not panels:
         return None
     sizes = table["train_samples"].nunique()
-    alone = "" if sizes > 1 else " One training-set size was run, so there is no curve yet."
+    alone = "" if sizes > 1 else "One training-set size was run, so there is no curve yet."
     return Figure(
         key,
         f"Share of {section.name} problems solved by the number of training samples",
         f"Distinct training problems, log axis; last recorded iteration; {_basis(table)}. "
-        f"{_INTERVAL}.{alone}",
+        f"{_INTERVAL}. {_dots(table)}{alone}",
         panels,
     )
 
@@ -290,7 +305,7 @@ def against_parameters(section: Section, key: str) -> Figure | None:
         key,
         f"Share of {section.name} problems solved by the number of parameters",
         f"One point per paradigm at its largest training set, log axis; last recorded iteration; "
-        f"{_basis(section.best)}. {_INTERVAL}.",
+        f"{_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}",
         panels,
     )
 
@@ -311,7 +326,7 @@ def against_compute(section: Section, key: str) -> Figure | None:
         key,
         f"Share of {section.name} problems solved at {section.place(places[0])} by what it costs",
         f"One point per paradigm at its largest training set, log axes; last recorded iteration; "
-        f"{_basis(section.best)}. {_INTERVAL}. Seconds hold for the machine that the runs table names.",
+        f"{_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}Seconds hold for the machine that the runs table names.",
         panels,
     )
 
@@ -396,7 +411,7 @@ def overview(found: list[Section], key: str) -> Figure | None:
     return Figure(
         key,
         "Share of problems solved at each difficulty, by task",
-        f"Mean over seeds at the last recorded iteration; {_basis(table)}. {_INTERVAL}.",
+        f"Mean over seeds at the last recorded iteration; {_basis(table)}. {_INTERVAL}. {_dots(table)}",
         [difficulty_panel(s, s.name) for s in shown],
     )
 

@@ -41,6 +41,7 @@ from reports.summary import (
     plural,
     points,
     sections,
+    seeds_text,
     span,
 )
 from reports.words import verdict
@@ -206,7 +207,7 @@ def _accuracy_table(section: Section, styles: dict[str, Style]) -> list[dict[str
                     "text": points(cell["mean"]),
                     "span": span(cell["low"], cell["high"]),
                     "top": bool(cell["mean"] >= tops[d] and cell["mean"] > section.chance),
-                    "basis": f"{plural(int(cell['seeds']), 'seed')}, {count(cell['n_test'])} problems each",
+                    "basis": f"{seeds_text(cell)}; {count(cell['n_test'])} problems each",
                     "partial": int(cell["seeds"]) < seeds,
                 }
             )

@@ -49,14 +49,14 @@ def student_t(degrees: np.ndarray) -> np.ndarray:
     return np.where(degrees <= len(_T), tabled, beyond)
 
 
-def aggregate(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+def aggregate(rows: pd.DataFrame, by: Sequence[str], each: bool = False) -> pd.DataFrame:
     """Mean accuracy over seeds with a 95 % interval, one row per group.
 
     `rows` must hold one row per run and group. Adds mean, low, high, seeds, n_test (problems per run),
     element, and means of the numeric columns that figures use. The interval is that of Student's t over
     the seeds' accuracies, widened to Wilson's for the problems of a single run: seeds share their test
     problems, so more seeds do not shrink that part. With one seed it is the recorded one, else Wilson's,
-    and says nothing about other seeds.
+    and says nothing about other seeds. each: also the seeds' own accuracies, sorted, as lists.
     """
     rows = rows[rows["accuracy"].notna()]
     grouped = rows.groupby(list(by), sort=True)
@@ -74,6 +74,9 @@ def aggregate(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
         train_seconds=("train_seconds", "mean"),
         exit_mean=("exit_iterations_mean", "mean"),
     ).reset_index()
+    if each:
+        lists = [] if table.empty else grouped["accuracy"].agg(lambda values: sorted(values))
+        table["each"] = list(lists)
     mean = table["mean"].to_numpy()
     low, high = wilson(mean, table["n_test"].to_numpy())
     alone = (table["seeds"] == 1).to_numpy()
@@ -144,6 +147,13 @@ def count(value: float) -> str:
     return f"{value:,.0f}" if np.isfinite(value) else "–"
 
 
+def seeds_text(cell: pd.Series) -> str:
+    """`1 seed`, `2 seeds: 59.6, 74.5`; more than six are only counted."""
+    values = cell["each"]
+    text = plural(int(cell["seeds"]), "seed")
+    return f"{text}: {', '.join(map(points, values))}" if 1 < len(values) <= 6 else text
+
+
 def plural(n: int, word: str) -> str:
     """`1 seed`, `2 seeds`."""
     return f"{n:,} {word}{'' if n == 1 else 's'}"
@@ -212,7 +222,7 @@ def _section(name: str, rows: pd.DataFrame) -> Section:
         task=str(rows["task"].iloc[0]),
         rows=rows,
         main=main,
-        ruled=aggregate(by_rule(main), ["series", "test_difficulty", "rule"]),
+        ruled=aggregate(by_rule(main), ["series", "test_difficulty", "rule"], each=True),
         difficulty_name=str(rows["difficulty_name"].iloc[0]),
         labels={float(k): str(v) for k, v in labels.items()},
         train_difficulties=sorted(rows["train_difficulty"].dropna().unique()),

@@ -21,6 +21,7 @@
     let text = `<b>${safe(data.series[line.s].name)}</b><br>${safe(panel.x.label)}: ${safe(tick ? tick[1] : plain(line.x[i]))}`;
     text += `<br>${panel.y.percent ? share(y) : safe(panel.y.label) + ": " + plain(y)}`;
     if (line.low) text += ` (${share(line.low[i])} to ${share(line.high[i])})`;
+    if (line.each) text += `<br>each: ${line.each[i].slice(0, 10).map((v) => (100 * v).toFixed(1)).join(", ")}`;
     if (line.seeds) text += `<br>${line.seeds[i]} seed${line.seeds[i] === 1 ? "" : "s"}`;
     if (line.tests && line.tests[i]) text += `, ${plain(line.tests[i])} problems each`;
     if (line.run) text += `<br>run ${safe(line.run)}`;
@@ -59,6 +60,11 @@
       if (line.low && few) {
         trace.error_y = { type: "data", symmetric: false, array: line.high.map((v, i) => v - y[i]),
           arrayminus: line.low.map((v, i) => y[i] - v), thickness: 1.4, width: 3, color: colour };
+      }
+      if (line.each && few) {
+        const spots = line.each.flatMap((values, i) => values.map((v) => [x[i], v]));
+        out.push({ ...base, x: spots.map((p) => p[0]), y: spots.map((p) => p[1]), mode: "markers", hoverinfo: "skip",
+          marker: { color: colour, size: 4, opacity: 0.55 } });
       }
       out.push(trace);
       if (line.ring !== undefined) {
