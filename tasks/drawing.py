@@ -44,17 +44,19 @@ def _doubled_grid(reach: int) -> tuple[np.ndarray, np.ndarray]:
     return np.meshgrid(offset, offset, indexing="ij")
 
 
-def line_stamp(degrees: float, length: float, thickness: float, reach: int) -> np.ndarray:
+def line_stamp(
+    degrees: float, length: float, thickness: float, reach: int, overrun: float = 0.0
+) -> np.ndarray:
     """uint8 [2 * reach + 1] squared: a line that ends in the middle, having come from `degrees` + 180.
 
-    degrees: counter-clockwise from the direction of growing columns. The line runs half a doubled
-    pixel past either end, as a line drawn from pixel to pixel does. length, thickness: pixels.
+    degrees: counter-clockwise from the direction of growing columns. length, thickness: pixels; the line
+    runs `overrun` pixels past either end, as one drawn from pixel to pixel, both included, does.
     """
     rows, columns = _doubled_grid(reach)
     angle = np.deg2rad(degrees)
     along = columns * np.cos(angle) - rows * np.sin(angle)
     across = columns * np.sin(angle) + rows * np.cos(angle)
-    inside = (along <= 0.25) & (along >= -length - 0.25) & (np.abs(across) <= thickness / 2)
+    inside = (along <= overrun) & (along >= -length - overrun) & (np.abs(across) <= thickness / 2)
     return antialiased(inside)
 
 
