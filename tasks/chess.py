@@ -124,7 +124,11 @@ class Chess(Task):
     presets = {
         # The difficulties are those of the source's spec.
         "smoke": {},
-        "quick": {"train_samples": (10**9,)},
+        "quick": {
+            "train_samples": (10**9,),
+            "train": {"steps": 3000, "batch_size": 128},
+            "evaluation": {"iterations": 32},
+        },
         "paper": {
             "options": {"source": "hub"},
             "train_difficulty": "0-600000",
