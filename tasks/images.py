@@ -22,7 +22,7 @@ from torch import Tensor
 from names import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec
 from tasks.sampling import permute_many, stream_key
-from tasks.sources import hub_dataset, local_dataset, reachable
+from tasks.sources import MissingData, hub_dataset, local_dataset, reachable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -319,7 +319,7 @@ def _emnist_online(split: str) -> Pictures:
     root = Path(cache).expanduser() / "datasets"
     raw = root / "EMNIST" / "raw"
     if not raw.is_dir() and not reachable(EMNIST.url):
-        raise ValueError(
+        raise MissingData(
             f"EMNIST is out of reach; download {EMNIST.url} and unpack its emnist-balanced-*-ubyte files "
             f"into {raw}, or name a folder of train*.parquet and test*.parquet with --data-dir"
         )

@@ -17,6 +17,10 @@ _SECONDS = 5.0  # how long to wait for a host before calling it out of reach
 _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
+class MissingData(FileNotFoundError, ValueError):
+    """Data that is neither here nor within reach; the message says what to download and where to put it."""
+
+
 def reachable(url: str) -> bool:
     """Whether the host answers within a few seconds, by whatever proxy is set; any answer will do."""
     request = urllib.request.Request(url, method="HEAD")
@@ -51,7 +55,7 @@ def quiet(offline: bool = False) -> Iterator[None]:
 def hub_dataset(hub_id: str, config: str | None, split: str, advice: str) -> Dataset:
     """A split of a data set of the hub, from its local cache where that has it.
 
-    ValueError, one line ending in `advice`, if it is neither cached nor within reach.
+    `MissingData` (a ValueError), one line ending in `advice`, if it is neither cached nor within reach.
     """
     import datasets
 
@@ -62,7 +66,7 @@ def hub_dataset(hub_id: str, config: str | None, split: str, advice: str) -> Dat
             return datasets.load_dataset(hub_id, config, split=split)
         except (OSError, ValueError, RuntimeError) as error:
             reason = "is out of reach" if offline else f"failed ({type(error).__name__})"
-            raise ValueError(f"the data set {hub_id} on the hub {reason}; {advice}") from error
+            raise MissingData(f"the data set {hub_id} on the hub {reason}; {advice}") from error
 
 
 def _named(folder: Path, split: str, suffixes: tuple[str, ...]) -> list[Path]:

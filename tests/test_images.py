@@ -175,6 +175,7 @@ def test_offline_one_line_says_what_to_download_and_where_to_put_it(
     task = load_task(name)
     with pytest.raises(ValueError, match="download") as caught:
         task.capacity(1, "train")
+    assert isinstance(caught.value, FileNotFoundError)
     message = str(caught.value)
     assert "\n" not in message
     assert "http" in message
