@@ -602,8 +602,22 @@ def td_hcnn(
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
-    """What a study of that size uses: `options` of the network and fields of the `train` recipe."""
+    """What a study of that size uses: `options` of the network and fields of the `train` recipe.
+
+    The quick forms look as far as the published one, 7 pixels to each side, over coarser maps: 2 sites
+    of 4 pixels, or 3 of 2. That is 1/144, or 1/18, of the work at a step. Six steps instead of eight
+    pass along the six paddles of a short path. The rate is three times the published one: 600 steps of
+    batch 50 on pathfinder (64 pixels, length 6) then give 93 %, and the loss falls from step 100 on.
+    """
+    side = max(spec.size or (0,))
     if preset == "paper":
-        return {"train": {"alpha": 0.0, "learning_rate": 1e-3}}
-    pool = {} if spec.dense else {"pool": 2 if max(spec.size or (0,)) > 32 else 1}
-    return {"options": {"kernel": 9, **pool}, "train": {"alpha": 0.0, "learning_rate": 1e-3}}
+        # 196 images of 150 x 150 would keep 8 steps of a dozen maps each, over 40 GB in float32
+        options: dict[str, Any] = {"checkpoint": True} if side > 64 else {}
+        return {"options": options, "train": {"alpha": 0.0, "learning_rate": 1e-3}}
+    options = {"iterations": 6}
+    train: dict[str, Any] = {"alpha": 0.0, "learning_rate": 3e-3}
+    if spec.spatial_dims == 2:
+        options["kernel"] = 7
+        if not spec.dense and side > 16:
+            options |= {"kernel": 5, "pool": 4} if side > 32 else {"pool": 2}
+    return {"options": options, "train": train}
