@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -36,6 +36,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,
     "relu": torch.relu,
 }
+IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh_, "relu": torch.relu_}
 #: Matrix units read channels in blocks of this many; zero channels are added up to a multiple of it.
 BLOCK = 32
 STEM_KERNEL = 7
@@ -129,10 +130,21 @@ def _pad(t: Tensor, channels: int, dims: int = 1) -> Tensor:
     return F.pad(t, more)
 
 
+def _per_channel(t: Tensor, sites: Sequence[int]) -> Tensor:
+    """[C] ready to meet maps [n, C, *sites].
+
+    In 2d repeated along a row, channels innermost, as the maps are in memory: elementwise kernels then
+    run over a whole row at a time and not over the few channels of one pixel.
+    """
+    if len(sites) == 1:
+        return t.view(-1, 1)
+    return t.expand(1, 1, sites[1], len(t)).contiguous().permute(0, 3, 1, 2)
+
+
 class Weights(NamedTuple):
     """A unit's parameters with zero channels added, in the precision of the pass.
 
-    Gates [C, C, 1..], kernel [C, C, k..]; the others [C, 1..].
+    Gates [C, C, 1..], kernel [C, C, k..]; the others as `_per_channel` lays them out.
     """
 
     gate1: Tensor
@@ -145,6 +157,11 @@ class Weights(NamedTuple):
     gamma: Tensor
     kappa: Tensor
     omega: Tensor
+
+
+def _over(target: Tensor) -> dict[str, Tensor]:
+    """Where no gradient is needed, write a result over a tensor that is read for the last time."""
+    return {} if torch.is_grad_enabled() else {"out": target}
 
 
 class HorizontalUnit(nn.Module):
@@ -160,7 +177,7 @@ class HorizontalUnit(nn.Module):
     ) -> None:
         super().__init__()
         self.dims = dims
-        self.activation = ACTIVATIONS[activation]
+        self.activation = activation
         ones = (1,) * dims
         self.gate1 = nn.Parameter(nn.init.orthogonal_(torch.empty(width, width, *ones)))
         self.gate2 = nn.Parameter(nn.init.orthogonal_(torch.empty(width, width, *ones)))
@@ -181,17 +198,16 @@ class HorizontalUnit(nn.Module):
             StepNorm(width, iterations) for _ in range(4)
         )
 
-    def weights(self, channels: int, dtype: torch.dtype) -> Weights:
-        """The parameters for a pass over `channels` >= width channels."""
+    def weights(self, channels: int, dtype: torch.dtype, sites: Sequence[int]) -> Weights:
+        """The parameters for a pass over maps of `channels` >= width channels and size `sites`."""
 
         def ready(name: str, dims: int) -> Tensor:
             return _pad(getattr(self, name), channels, dims).to(dtype)
 
-        column = (channels, *[1] * self.dims)
         found = {f: ready(f, 2) for f in ("gate1", "gate2", "kernel")}
         for name in Weights._fields:
             if name not in found:
-                found[name] = ready(name, 1).view(column)
+                found[name] = _per_channel(ready(name, 1), sites)
         return Weights(**found)
 
     def forward(self, w: Weights, drive: Tensor, hidden: Tensor, step: int) -> Tensor:
@@ -203,11 +219,12 @@ class HorizontalUnit(nn.Module):
 
     def _train_step(self, w: Weights, drive: Tensor, hidden: Tensor, step: int) -> Tensor:
         gate1 = torch.sigmoid(self.norm_gate1(self._convolve(hidden, w.gate1), step) + w.bias1)
-        c1 = self.norm1(self._convolve(gate1 * hidden, w.kernel), step)
-        h1 = self._first_half(drive, hidden, c1, w.alpha, w.mu)
+        gated = torch.mul(gate1, hidden, **_over(gate1))
+        c1 = self.norm1(self._convolve(gated, w.kernel), step)
+        h1 = self._first_half(drive, hidden, c1, w.alpha, w.mu, gated)
         gate2 = torch.sigmoid(self.norm_gate2(self._convolve(h1, w.gate2), step) + w.bias2)
         c2 = self.norm2(self._convolve(h1, w.kernel), step)
-        return self._second_half(hidden, h1, c2, gate2, w.kappa, w.omega, w.gamma)
+        return self._second_half(hidden, h1, c2, gate2, w.kappa, w.omega, w.gamma, c1)
 
     def _test_step(self, w: Weights, drive: Tensor, hidden: Tensor, step: int) -> Tensor:
         """The same numbers with the norms, now fixed, folded into neighbouring weights.
@@ -218,28 +235,38 @@ class HorizontalUnit(nn.Module):
         channels, dtype = hidden.shape[1], hidden.dtype
 
         def column(t: Tensor) -> Tensor:
-            return t.to(dtype).view_as(w.mu)
+            return t.to(dtype).view(-1, *[1] * self.dims)
 
         def gate(x: Tensor, norm: StepNorm, weight: Tensor, bias: Tensor) -> Tensor:
             scale, mean = norm.affine(step, channels)
             folded = (weight * scale.view(-1, *[1] * (self.dims + 1))).to(dtype)
-            return torch.sigmoid(
-                self._convolve(x, folded, (bias.flatten() - scale * mean).to(dtype))
-            )
+            opened = self._convolve(x, folded, (_pad(bias, channels) - scale * mean).to(dtype))
+            return torch.sigmoid(opened, **_over(opened))
 
         scale, mean = self.norm1.affine(step, channels)
-        gated = gate(hidden, self.norm_gate1, w.gate1, w.bias1) * hidden
+        gate1 = gate(hidden, self.norm_gate1, w.gate1, self.bias1)
+        gated = torch.mul(gate1, hidden, **_over(gate1))
         c1 = self._convolve(gated, w.kernel, -mean.to(dtype))
-        h1 = self._first_half(drive, hidden, c1, w.alpha * column(scale), w.mu * column(scale))
-        gate2 = gate(h1, self.norm_gate2, w.gate2, w.bias2)
+        alpha, mu = w.alpha * column(scale), w.mu * column(scale)
+        h1 = self._first_half(drive, hidden, c1, alpha, mu, gated)
+        gate2 = gate(h1, self.norm_gate2, w.gate2, self.bias2)
         scale, mean = self.norm2.affine(step, channels)
         c2 = self._convolve(h1, w.kernel, -mean.to(dtype))
-        return self._second_half(hidden, h1, c2, gate2, w.kappa, w.omega, w.gamma * column(scale))
+        gamma = w.gamma * column(scale)
+        return self._second_half(hidden, h1, c2, gate2, w.kappa, w.omega, gamma, c1)
 
     def _first_half(
-        self, drive: Tensor, hidden: Tensor, c1: Tensor, alpha: Tensor, mu: Tensor
+        self,
+        drive: Tensor,
+        hidden: Tensor,
+        c1: Tensor,
+        alpha: Tensor,
+        mu: Tensor,
+        spare: Tensor,
     ) -> Tensor:
-        return self.activation(torch.addcmul(drive, torch.addcmul(mu, alpha, hidden), c1, value=-1))
+        """H1. spare: a map that is read no more; fresh memory costs more than the arithmetic."""
+        held = torch.addcmul(mu, alpha, hidden, **_over(spare))
+        return self._activate(torch.addcmul(drive, held, c1, value=-1, **_over(held)))
 
     def _second_half(
         self,
@@ -250,11 +277,21 @@ class HorizontalUnit(nn.Module):
         kappa: Tensor,
         omega: Tensor,
         gamma: Tensor,
+        spare: Tensor,
     ) -> Tensor:
+        """H2. spare: as in `_first_half`."""
         # kappa (H1 + E) + omega H1 E = H1 (kappa + omega E) + kappa E, three passes over memory
-        mixed = h1 * torch.addcmul(kappa, omega * gamma, c2)
-        mixed = self.activation(torch.addcmul(mixed, kappa * gamma, c2))
-        return torch.lerp(mixed, hidden, gate2)
+        mixed = torch.addcmul(kappa, omega * gamma, c2, **_over(spare))
+        mixed = torch.mul(mixed, h1, **_over(mixed))
+        mixed = self._activate(torch.addcmul(mixed, kappa * gamma, c2, **_over(mixed)))
+        return torch.lerp(mixed, hidden, gate2, **_over(mixed))
+
+    def _activate(self, x: Tensor) -> Tensor:
+        """phi of a tensor that is read for the last time."""
+        in_place = IN_PLACE.get(self.activation)
+        if in_place is None or torch.is_grad_enabled():
+            return ACTIVATIONS[self.activation](x)
+        return in_place(x)
 
 
 class Stem(nn.Module):
@@ -332,9 +369,9 @@ class Loop(nn.Module):
         self.width = width
         self.horizontal = HorizontalUnit(dims, width, kernel, iterations, activation)
 
-    def weights(self, room: Callable[[int], int], dtype: torch.dtype) -> Any:
+    def weights(self, room: Callable[[int], int], drive: Tensor) -> Any:
         """What every step needs of the parameters; `room` gives the channels to use for a width."""
-        return self.horizontal.weights(room(self.width), dtype)
+        return self.horizontal.weights(room(self.width), drive.dtype, drive.shape[2:])
 
     def start(self, hidden: Tensor, room: Callable[[int], int]) -> Any:
         """The first state, given zeros of the lower one's shape."""
@@ -373,14 +410,17 @@ class TopDownLoop(Loop):
         )
         self.top_down = HorizontalUnit(dims, width, 1, iterations, activation)
 
-    def weights(self, room: Callable[[int], int], dtype: torch.dtype) -> Any:
+    def weights(self, room: Callable[[int], int], drive: Tensor) -> Any:
         lower, upper = room(self.width), room(self.upper_width)
-        units = ((self.horizontal, lower), (self.upper, upper), (self.top_down, lower))
-        return tuple(unit.weights(channels, dtype) for unit, channels in units)
+        sites, dtype = drive.shape[2:], drive.dtype
+        return (
+            self.horizontal.weights(lower, dtype, sites),
+            self.upper.weights(upper, dtype, _quarter(sites)),
+            self.top_down.weights(lower, dtype, sites),
+        )
 
     def start(self, hidden: Tensor, room: Callable[[int], int]) -> Any:
-        sites = [math.ceil(s / 4) for s in hidden.shape[2:]]
-        upper = hidden.new_zeros(len(hidden), room(self.upper_width), *sites)
+        upper = hidden.new_zeros(len(hidden), room(self.upper_width), *_quarter(hidden.shape[2:]))
         return hidden, channels_last(upper)
 
     def forward(self, weights: Any, drive: Tensor, state: Any, step: int) -> Any:
@@ -396,6 +436,10 @@ class TopDownLoop(Loop):
     @staticmethod
     def lower(state: Any) -> Tensor:
         return state[0]
+
+
+def _quarter(sites: Sequence[int]) -> list[int]:
+    return [math.ceil(s / 4) for s in sites]
 
 
 def _grow(x: Tensor, like: Tensor) -> Tensor:
@@ -467,7 +511,7 @@ class HorizontalNet(Paradigm):
         drive = self.stem(channels_last(x)).to(dtype)
         more = room(self.width) - self.width
         drive = channels_last(F.pad(drive, (0, 0) * (x.dim() - 2) + (0, more)))
-        return drive, self.loop.weights(room, dtype)
+        return drive, self.loop.weights(room, drive)
 
     def advance(self, state: State, context: tuple[Tensor, Any]) -> State:
         drive, weights = context

@@ -87,31 +87,35 @@ def published_unit(unit, drive, hidden, step):
     def each(t):
         return t.view(1, -1, 1, 1)
 
+    activate = {"tanh": torch.tanh, "relu": torch.relu, "softplus": F.softplus}[unit.activation]
     half = unit.kernel.shape[-1] // 2
     gate1 = torch.sigmoid(norm(unit.norm_gate1, F.conv2d(hidden, unit.gate1)) + each(unit.bias1))
     c1 = norm(unit.norm1, F.conv2d(gate1 * hidden, unit.kernel, padding=half))
-    h1 = unit.activation(drive - (each(unit.alpha) * hidden + each(unit.mu)) * c1)
+    h1 = activate(drive - (each(unit.alpha) * hidden + each(unit.mu)) * c1)
     gate2 = torch.sigmoid(norm(unit.norm_gate2, F.conv2d(h1, unit.gate2)) + each(unit.bias2))
     c2 = norm(unit.norm2, F.conv2d(h1, unit.kernel, padding=half))
     e = each(unit.gamma) * c2
-    mixed = unit.activation(each(unit.kappa) * (h1 + e) + each(unit.omega) * (h1 * e))
+    mixed = activate(each(unit.kappa) * (h1 + e) + each(unit.omega) * (h1 * e))
     return gate2 * hidden + (1 - gate2) * mixed
 
 
-@pytest.mark.parametrize("name", ["hgru", "hcnn"])
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("padded", [False, True])
-def test_testing_follows_the_published_equations(name, padded):
+@pytest.mark.parametrize("gradient", [False, True])
+def test_testing_follows_the_published_equations(activation, padded, gradient):
     spec, sites = KINDS["contour"]
-    model = disturbed(name, spec, padded=padded).eval()
+    model = disturbed("hgru", spec, activation=activation, padded=padded).eval()
     unit = model.loop.horizontal
     for scalar in (unit.alpha, unit.mu, unit.gamma, unit.kappa, unit.omega):
         scalar.data.uniform_(0.2, 1.0)
     x = images(spec, sites)
-    drive = model.stem(x)
-    hidden = torch.zeros_like(drive)
-    for step, state in enumerate(model.states(x, 5)):
-        hidden = published_unit(unit, drive, hidden, step)
-        torch.testing.assert_close(state.hidden[:, : SMALL["width"]], hidden, rtol=1e-4, atol=1e-5)
+    with torch.set_grad_enabled(gradient):
+        drive = model.stem(x)
+        hidden = torch.zeros_like(drive)
+        for step, state in enumerate(model.states(x, 5)):
+            hidden = published_unit(unit, drive, hidden, step)
+            ours = state.hidden[:, : SMALL["width"]]
+            torch.testing.assert_close(ours, hidden, rtol=1e-4, atol=1e-5)
 
 
 @every_name
@@ -128,6 +132,18 @@ def test_training_normalises_with_the_batch_and_testing_with_what_was_gathered(n
     for trained, tested in zip(hidden, again, strict=True):
         trained, tested = model.loop.lower(trained), model.loop.lower(tested)
         assert (trained - tested).norm() < 0.05 * trained.norm()
+
+
+@every_name
+@pytest.mark.parametrize("training", [True, False])
+def test_states_without_gradients_are_those_with_and_stay_as_they_were(name, training):
+    spec, sites = KINDS["contour"]
+    x = images(spec, sites)
+    with_gradient = list(disturbed(name, spec).train(training).states(x, 4))
+    with torch.no_grad():
+        without = list(disturbed(name, spec).train(training).states(x, 4))
+    for a, b in zip(with_gradient, without, strict=True):
+        torch.testing.assert_close(a.hidden, b.hidden)
 
 
 def test_each_time_step_gathers_its_own_statistics_and_later_ones_the_last():
