@@ -13,6 +13,6 @@ class Unsuitable(ValueError):
 def unknown_name(kind: str, name: object, known: Iterable[object]) -> ValueError:
     """Error for a name that is not one of `known`; lists them, the nearest first."""
     words = [str(word) for word in known]
-    close = difflib.get_close_matches(str(name), words, n=len(words), cutoff=0.5)
+    close = difflib.get_close_matches(str(name), words, n=len(words) or 1, cutoff=0.5)
     ordered = close + [word for word in words if word not in close]
     return ValueError(f"unknown {kind} {str(name)!r}; known: {', '.join(ordered) or '(none)'}")

@@ -73,6 +73,10 @@ def make_parser() -> argparse.ArgumentParser:
         "evaluation.FIELD; several values, comma-separated, make several runs",
     )
     parser.add_argument(
+        "--data-dir",
+        help="folder with a task's own data (for the tasks that read any): --set task.data_dir=...",
+    )
+    parser.add_argument(
         "--distribute",
         choices=("runs", "data"),
         default="runs",
@@ -120,6 +124,8 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
         settings, title = tuple(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
         if not tasks or not paradigms:
             raise ValueError("--tasks and --paradigms need at least one name each")
+    if options.data_dir:
+        settings = (*settings, f"task.data_dir={Path(options.data_dir).resolve()}")
     request = Request(
         tasks=tasks,
         paradigms=paradigms,

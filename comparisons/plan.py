@@ -238,14 +238,18 @@ def make_spec(
     return spec
 
 
-def _samples_held(task_name: str, preset: str) -> list[int]:
+def _samples_held(task_name: str, preset: str, chosen: Mapping[tuple[str, str], Any]) -> list[int]:
     """The preset's numbers of training problems for a task, none above what there is."""
     from tasks import load_task, task_class
 
     of_task = task_class(task_name).presets.get(preset, {})
     samples = of_task.get("train_samples", PRESETS[preset]["train_samples"])
-    task = load_task(task_name, **of_task.get("options", {}))
-    held = task.capacity(of_task.get("train_difficulty", task.spec.train_difficulty), "train")
+    asked = {name: value for (group, name), value in chosen.items() if group == "task"}
+    difficulty = asked.pop("difficulty", of_task.get("train_difficulty"))
+    task = load_task(task_name, **_merged(of_task.get("options"), asked))
+    difficulty = task.spec.train_difficulty if difficulty is None else difficulty
+    task.check_difficulty(difficulty)
+    held = task.capacity(difficulty, "train")
     return sorted({min(s, held or s) for s in samples})
 
 
@@ -266,10 +270,11 @@ def make_plan(request: Request) -> Plan:
     skipped: list[str] = []
     for seed in request.seeds or preset["seeds"]:
         for task in request.tasks:
-            samples = request.train_samples or _samples_held(task, request.preset)
-            for count, paradigm, chosen in itertools.product(
-                sorted(samples, reverse=True), request.paradigms, choices
-            ):
+            pairs: list[tuple[int, str, dict[tuple[str, str], Any]]] = []
+            for chosen in choices:
+                samples = request.train_samples or _samples_held(task, request.preset, chosen)
+                pairs += [(c, p, chosen) for c in samples for p in request.paradigms]
+            for count, paradigm, chosen in sorted(pairs, key=lambda pair: -pair[0]):
                 others = set(request.paradigms) - {paradigm}
                 mine = {k: v for k, v in chosen.items() if k[0] not in others}
                 try:

@@ -88,7 +88,7 @@ def dt_net(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
     """Recurrent, no recall. width: channels of the state, by default 128 (2d) or 400 (1d)."""
-    width = width or _published_width(spec)
+    width = _published_width(spec) if width is None else width
     return DTNet(spec, width=width, iterations=iterations, blocks=1, recall=False, stride=stride)
 
 
@@ -96,7 +96,7 @@ def dt_net_recall(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
     """Recurrent; every step sees the input again. Options as `dt_net`."""
-    width = width or _published_width(spec)
+    width = _published_width(spec) if width is None else width
     return DTNet(spec, width=width, iterations=iterations, blocks=1, recall=True, stride=stride)
 
 
@@ -104,7 +104,7 @@ def feed_forward(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
     """The twin of `dt_net` with distinct weights in each of `iterations` blocks."""
-    width = width or _published_width(spec)
+    width = _published_width(spec) if width is None else width
     return DTNet(
         spec, width=width, iterations=iterations, blocks=iterations, recall=False, stride=stride
     )
@@ -114,7 +114,7 @@ def feed_forward_recall(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
     """The twin of `dt_net_recall` with distinct weights in each of `iterations` blocks."""
-    width = width or _published_width(spec)
+    width = _published_width(spec) if width is None else width
     return DTNet(
         spec, width=width, iterations=iterations, blocks=iterations, recall=True, stride=stride
     )

@@ -52,10 +52,19 @@ class PrefixSums(Task):
         train_difficulty=32,
         difficulty_label="length",
     )
+    # A rate three times the mazes' learns sums in a few hundred steps.
     presets = {
         "smoke": {"train_difficulty": 16, "test_difficulties": (16, 24, 32)},
-        "quick": {"train_difficulty": 16, "test_difficulties": (16, 24, 32, 48, 64, 128)},
-        "paper": {"train_difficulty": 32, "test_difficulties": (32, 44, 48, 64, 128, 256, 512)},
+        "quick": {
+            "train_difficulty": 16,
+            "test_difficulties": (16, 24, 32, 48, 64, 128),
+            "train": {"learning_rate": 3e-3, "batch_size": 100, "steps": 800},
+        },
+        "paper": {
+            "train_difficulty": 32,
+            "test_difficulties": (32, 44, 48, 64, 128, 256, 512),
+            "train": {"batch_size": 100, "steps": 15_000, "alpha": 1.0},
+        },
     }
 
     def check_difficulty(self, difficulty: Difficulty) -> None:

@@ -1,0 +1,210 @@
+"""Objectives, intervals, exit rules and costs: small functions against independent computations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from comparisons.cost import count_cost
+from comparisons.evaluation import evaluate, recorded_iterations
+from comparisons.exits import make_exit_rule, mean_confidence
+from comparisons.objectives import progressive_draw, rate
+from comparisons.statistics import wilson_interval
+from paradigms import build_paradigm
+from paradigms.base import Paradigm, State
+from tasks import load_task
+
+
+@given(st.integers(1, 60), st.integers(0, 100))
+def test_progressive_draws_stay_inside_the_training_budget(iterations, seed):
+    for step in range(20):
+        skipped, kept = progressive_draw(iterations, seed, step)
+        assert 0 <= skipped < iterations
+        assert 1 <= kept <= iterations - skipped
+        assert (skipped, kept) == progressive_draw(iterations, seed, step)
+
+
+def test_progressive_draws_are_uniform():
+    draws = np.array([progressive_draw(4, 0, step) for step in range(8000)])
+    assert np.abs(np.bincount(draws[:, 0]) / 8000 - 0.25).max() < 0.03
+    kept = draws[draws[:, 0] == 1, 1]
+    assert np.abs(np.bincount(kept)[1:] / len(kept) - 1 / 3).max() < 0.05
+
+
+@given(st.integers(2, 5000), st.integers(0, 500), st.sampled_from(["cosine", "constant", "linear"]))
+def test_the_rate_rises_then_never_rises_again(steps, warmup, schedule):
+    rates = [rate(s, steps, warmup, schedule) for s in range(0, steps, max(1, steps // 200))]
+    assert all(0 <= r <= 1 for r in rates)
+    if schedule != "constant" and steps > 2 * warmup:
+        assert rate(steps, steps, warmup, schedule) == 0
+        after = [rate(s, steps, warmup, schedule) for s in range(3 * warmup, steps)]
+        assert all(a >= b - 1e-6 for a, b in zip(after, after[1:], strict=False))
+
+
+@given(st.integers(1, 5000), st.data())
+def test_wilson_intervals_hold_the_share_and_stay_inside_zero_and_one(count, data):
+    right = data.draw(st.integers(0, count))
+    low, high = wilson_interval(right, count)
+    assert 0 <= low <= right / count <= high <= 1
+    mirrored = wilson_interval(count - right, count)
+    assert mirrored == pytest.approx((1 - high, 1 - low))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.97])
+def test_wilson_intervals_cover_at_about_their_level(share):
+    n = 200
+    intervals = [wilson_interval(k, n) for k in range(n + 1)]
+    covered = sum(
+        binom.pmf(k, n, share) for k, (low, high) in enumerate(intervals) if low <= share <= high
+    )
+    assert 0.91 < covered < 0.99
+
+
+@pytest.mark.parametrize(("right", "count"), [(1, 0), (-1, 5), (6, 5)])
+def test_shares_that_make_no_sense_are_refused(right, count):
+    with pytest.raises(ValueError, match="need 0 <= right"):
+        wilson_interval(right, count)
+
+
+def replay(name: str, answers: list[list[int]], confidence: list[list[float]], trained: int = 2):
+    """Exit iterations of a rule fed with answers and confidences, [iteration][problem]."""
+    rule = make_exit_rule(name, trained)
+    for i, (a, c) in enumerate(zip(answers, confidence, strict=True), start=1):
+        right = torch.tensor(a) == 7
+        rule.update(i, torch.tensor(a).reshape(-1, 1), torch.tensor(c), right, right.float())
+    return rule.iteration.tolist(), rule.correct.tolist()
+
+
+ANSWERS = [[1, 2, 7], [7, 2, 3], [7, 7, 4], [5, 7, 5], [5, 7, 6]]
+CONFIDENCE = [[0.5, 0.9, 0.6], [0.6, 0.8, 0.7], [0.9, 0.7, 0.7], [0.9, 0.6, 0.5], [0.1, 0.5, 0.4]]
+
+
+def test_agreement_stops_at_the_first_answer_that_repeats_else_at_the_last():
+    assert replay("agreement", ANSWERS, CONFIDENCE) == ([3, 2, 5], [True, False, False])
+
+
+def test_maximum_confidence_takes_the_first_most_confident_iteration():
+    assert replay("maximum_confidence", ANSWERS, CONFIDENCE) == ([3, 1, 2], [True, False, False])
+
+
+def test_n_plus_2_takes_two_iterations_more_than_trained():
+    assert replay("n_plus_2", ANSWERS, CONFIDENCE, trained=1) == ([3, 3, 3], [True, True, False])
+
+
+def test_confidence_counts_only_the_sites_that_count():
+    logits = torch.randn(3, 2, 5, 5)
+    mask = torch.rand(3, 5, 5) < 0.5
+    each = torch.softmax(logits, 1).amax(1)
+    expected = torch.stack([e[m].mean() for e, m in zip(each, mask, strict=True)])
+    torch.testing.assert_close(mean_confidence(logits, mask), expected)
+    torch.testing.assert_close(mean_confidence(logits, None), each.flatten(1).mean(1))
+    torch.testing.assert_close(
+        mean_confidence(torch.tensor([[2.0]]), None), torch.sigmoid(torch.tensor([2.0]))
+    )
+
+
+@given(st.integers(1, 3000), st.integers(1, 60))
+def test_recorded_iterations_hold_the_trained_number_and_the_last(most, trained):
+    record = recorded_iterations(most, trained)
+    assert record == sorted(set(record))
+    assert record[0] == 1
+    assert record[-1] == most
+    assert min(trained, most) in record
+
+
+def test_evaluation_in_one_pass_equals_evaluating_each_iteration_by_itself():
+    task = load_task("prefix_sums")
+    torch.manual_seed(0)
+    model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=3)
+    scores = evaluate(
+        model,
+        task,
+        6,
+        split="test",
+        count=6,
+        seed=5,
+        iterations=5,
+        record=[1, 3, 5],
+        rules=("agreement", "maximum_confidence"),
+        accelerator=Accelerator(),
+        precision="fp32",
+    )
+    batch = task.sample(6, 6, seed=5, split="test")
+    with torch.no_grad():
+        for i in (1, 3, 5):
+            logits = model(batch.inputs, iterations=i)
+            assert scores.fixed[i].correct == task.correct(logits, batch).sum()
+            assert scores.fixed[i].elements == pytest.approx(
+                task.element_accuracy(logits, batch).sum().item()
+            )
+            assert scores.fixed[i].iterations == 6 * i
+        assert scores.loss == pytest.approx(task.loss(logits, batch).item(), rel=1e-5)
+    assert model.training, "left as it was"
+
+
+class Remembers(Paradigm):
+    """Counts how many of its states are alive."""
+
+    alive = 0
+    most = 0
+
+    def encode(self, x):
+        return State(Counted(x))
+
+    def advance(self, state, context):
+        return State(Counted(state.hidden.value), state.iteration + 1)
+
+    def readout(self, state):
+        value = state.hidden.value
+        return torch.cat([value, -value], 1)
+
+
+class Counted:
+    def __init__(self, value):
+        self.value = value
+        Remembers.alive += 1
+        Remembers.most = max(Remembers.most, Remembers.alive)
+
+    def __del__(self):
+        Remembers.alive -= 1
+
+
+def test_evaluation_holds_a_constant_number_of_states_however_long_it_iterates():
+    task = load_task("prefix_sums")
+
+    def most_alive(iterations: int) -> int:
+        Remembers.alive = Remembers.most = 0
+        evaluate(
+            Remembers(),
+            task,
+            16,
+            split="test",
+            count=4,
+            seed=0,
+            iterations=iterations,
+            record=[1, iterations],
+            rules=("n_plus_2", "agreement", "maximum_confidence"),
+            accelerator=Accelerator(),
+            precision="fp32",
+        )
+        return Remembers.most
+
+    assert most_alive(5) == most_alive(500) <= 3
+
+
+def test_costs_are_those_of_the_convolutions():
+    task = load_task("maze")
+    width, side = 8, 11
+    model = build_paradigm("dt_net_recall", task.spec, width=width, iterations=5)
+    cost = count_cost(model, task.sample(9, 1).inputs)
+    taps = 2 * 9 * side * side  # two operations a multiply-add
+    assert cost.fixed == taps * (3 * width + 3 * width)
+    assert cost.step == taps * 5 * width * width
+    assert cost.readout == taps * (width * 32 + 32 * 8 + 8 * 2)
+    assert cost.inference(5) == cost.fixed + 5 * cost.step + cost.readout
+    assert cost.training(2, 3) == 3 * cost.fixed + 2 * cost.step + 9 * cost.step + 3 * cost.readout
