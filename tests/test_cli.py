@@ -31,11 +31,29 @@ SMALL = (
 )
 TWO = ("--tasks=maze,prefix_sums", "--paradigms=dt_net_recall,feed_forward_recall", *SMALL)
 
-CONTRACT_COLUMNS = (
-    "run_id, task, paradigm, seed, preset, train_difficulty, train_samples, parameters, "
-    "active_parameters, train_iterations, test_difficulty, iterations, exit_rule, accuracy, "
-    "element_accuracy, n_test, ci_low, ci_high, flops_per_example, train_seconds, status"
-).split(", ")
+CONTRACT_COLUMNS = [
+    "run_id",
+    "task",
+    "paradigm",
+    "seed",
+    "preset",
+    "train_difficulty",
+    "train_samples",
+    "parameters",
+    "active_parameters",
+    "train_iterations",
+    "test_difficulty",
+    "iterations",
+    "exit_rule",
+    "accuracy",
+    "element_accuracy",
+    "n_test",
+    "ci_low",
+    "ci_high",
+    "flops_per_example",
+    "train_seconds",
+    "status",
+]
 
 
 @pytest.fixture(scope="module")

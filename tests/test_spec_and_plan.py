@@ -60,7 +60,7 @@ def test_names_of_runs_stay_what_they_were():
 
 def test_stored_specs_of_another_schema_or_with_odd_fields_are_refused():
     for change in ({"schema": 99}, {"colour": 1}, {"train": {"colour": 1}}, {"train": None}):
-        with pytest.raises(ValueError, match="schema|fields"):
+        with pytest.raises(ValueError, match=r"schema|fields"):
             RunSpec.from_dict(SPEC.to_dict() | change)
 
 

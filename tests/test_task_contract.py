@@ -38,7 +38,7 @@ def test_batches_have_the_shapes_and_types_of_the_contract(name):
             assert spec.size is None or tuple(sites) == spec.size
             assert batch.targets.dtype == torch.int64
             assert batch.targets.shape == ((3, *sites) if spec.dense else (3,))
-            assert 0 <= batch.targets.min()
+            assert batch.targets.min() >= 0
             assert batch.targets.max() < max(spec.outputs, 2)
             if batch.mask is not None:
                 assert batch.mask.dtype == torch.bool
