@@ -650,8 +650,8 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
 
     The quick forms look as far as the published one, 7 pixels to each side, over coarser maps: 2 sites
     of 4 pixels, or 3 of 2. That is 1/144, or 1/18, of the work at a step. Six steps instead of eight
-    pass along the six paddles of a short path. The rate is three times the published one: 600 steps of
-    batch 50 on pathfinder (64 pixels, length 6) then give 93 %, and the loss falls from step 100 on.
+    pass along the six paddles of a short path. The rate is three times the published one: 800 steps of
+    batch 50 on quick pathfinder (length 6) then gave 95.9 % of 1,000 test images in 73 s on two cores.
     """
     side = max(spec.size or (0,))
     if preset == "paper":
