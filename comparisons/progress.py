@@ -83,10 +83,11 @@ class Screen:
         self.bars.advance(self.all)
         result = folder.result()
         outcome = self._accuracies(result) if result["status"] == "complete" else result["status"]
-        seconds = time.perf_counter() - self.started.get(spec.run_id, time.perf_counter())
+        began = self.started.get(spec.run_id)
+        took = "by another process" if began is None else f"{time.perf_counter() - began:.0f} s"
         self.say(
             f"[{len(self.shown)}/{len(self.plan.runs)}] {spec.paradigm} on {spec.task}, "
-            f"{spec.train_samples:,} samples, seed {spec.seed}: {outcome} ({seconds:.0f} s)"
+            f"{spec.train_samples:,} samples, seed {spec.seed}: {outcome} ({took})"
         )
 
     def failed(self, spec: RunSpec, why: str) -> None:

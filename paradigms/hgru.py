@@ -621,7 +621,7 @@ def td_hcnn(
     width: int = 25,
     kernel: int = 15,
     iterations: int = 8,
-    activation: str = "relu",
+    activation: str = "tanh",
     pool: int = 1,
     checkpoint: bool = False,
     padded: bool | None = None,
