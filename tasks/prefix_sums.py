@@ -58,7 +58,7 @@ class PrefixSums(Task):
         "quick": {
             "train_difficulty": 16,
             "test_difficulties": (16, 32, 48, 64),
-            "train": {"learning_rate": 3e-3, "batch_size": 100, "steps": 500},
+            "train": {"learning_rate": 3e-3, "batch_size": 100, "steps": 1000},
         },
         "paper": {
             "train_difficulty": 32,
