@@ -158,6 +158,25 @@ def _merged(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
     return merged
 
 
+def _in_group(chosen: Mapping[tuple[str, str], Any], group: str) -> dict[str, Any]:
+    """The chosen values of one group of settings, by name."""
+    return {name: value for (g, name), value in chosen.items() if g == group}
+
+
+def _task_asked(
+    task_name: str, preset: str, chosen: Mapping[tuple[str, str], Any]
+) -> tuple[Task, dict[str, Any], Difficulty]:
+    """The task with the preset's options and those asked for, these options, and what to train on."""
+    from tasks import load_task, task_class
+
+    of_task = task_class(task_name).presets.get(preset, {})
+    asked = _in_group(chosen, "task")
+    difficulty = asked.pop("difficulty", of_task.get("train_difficulty"))
+    options = _merged(of_task.get("options"), asked)
+    task = load_task(task_name, **options)
+    return task, options, task.spec.train_difficulty if difficulty is None else difficulty
+
+
 _SIZE_FIELD = {"validation": ("validation_samples", 512), "test": ("samples", 1000)}
 
 
@@ -186,19 +205,15 @@ def make_spec(
     import torch
 
     from paradigms import build_paradigm, paradigm_recipe
-    from tasks import load_task, task_class
+    from tasks import task_class
 
     base = PRESETS[preset]
     of_task = task_class(task_name).presets.get(preset, {})
 
     def asked(group: str) -> dict[str, Any]:
-        return {name: value for (g, name), value in chosen.items() if g == group}
+        return _in_group(chosen, group)
 
-    wanted = asked("task")
-    task_train = wanted.pop("difficulty", of_task.get("train_difficulty"))
-    task_options = _merged(of_task.get("options"), wanted)
-    task = load_task(task_name, **task_options)
-    difficulty = task.spec.train_difficulty if task_train is None else task_train
+    task, task_options, difficulty = _task_asked(task_name, preset, chosen)
     recipe = paradigm_recipe(paradigm, preset, task.spec)
     options = _merged(recipe.get("options"), asked("paradigm"), asked(paradigm))
     tested = of_task.get("test_difficulties", task.spec.difficulties)
@@ -240,14 +255,11 @@ def make_spec(
 
 def _samples_held(task_name: str, preset: str, chosen: Mapping[tuple[str, str], Any]) -> list[int]:
     """The preset's numbers of training problems for a task, none above what there is."""
-    from tasks import load_task, task_class
+    from tasks import task_class
 
     of_task = task_class(task_name).presets.get(preset, {})
     samples = of_task.get("train_samples", PRESETS[preset]["train_samples"])
-    asked = {name: value for (group, name), value in chosen.items() if group == "task"}
-    difficulty = asked.pop("difficulty", of_task.get("train_difficulty"))
-    task = load_task(task_name, **_merged(of_task.get("options"), asked))
-    difficulty = task.spec.train_difficulty if difficulty is None else difficulty
+    task, _, difficulty = _task_asked(task_name, preset, chosen)
     task.check_difficulty(difficulty)
     held = task.capacity(difficulty, "train")
     return sorted({min(s, held or s) for s in samples})

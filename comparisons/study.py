@@ -18,7 +18,7 @@ from accelerate import Accelerator
 from comparisons.plan import Plan
 from comparisons.progress import Screen
 from comparisons.runner import execute
-from comparisons.spec import SCHEMA, RunSpec
+from comparisons.spec import SCHEMA
 from comparisons.store import RunFolder, StoreError, collect, write_atomically, write_table
 from reports import build_report
 
@@ -118,6 +118,3 @@ def write_study(plan: Plan, out: Path, command: str, title: str) -> None:
         "skipped": list(plan.skipped),
     }
     write_atomically(out / "study.json", json.dumps(study, indent=1))
-
-
-__all__ = ["RunSpec", "make_accelerator", "process_place", "run_study", "write_study"]
