@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 from comparisons.plan import Request, make_plan, names_in
-from comparisons.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
+from comparisons.presets import (
+    DEFAULT_PARADIGMS,
+    DEFAULT_TASKS,
+    PRESETS,
+    default_paradigms,
+)
 from comparisons.studies import STUDIES
 from names import unknown_name
 
@@ -51,7 +56,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--tasks", help=f"names, comma-separated (default {','.join(DEFAULT_TASKS)})"
     )
     parser.add_argument(
-        "--paradigms", help=f"names, comma-separated (default {','.join(DEFAULT_PARADIGMS)})"
+        "--paradigms",
+        help=f"names, comma-separated (default {','.join(DEFAULT_PARADIGMS)}, and hgru "
+        "with pathfinder or cabc)",
     )
     parser.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
     parser.add_argument(
@@ -119,7 +126,9 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
     else:
         tasks = names_in(options.tasks) if options.tasks is not None else DEFAULT_TASKS
         paradigms = (
-            names_in(options.paradigms) if options.paradigms is not None else DEFAULT_PARADIGMS
+            names_in(options.paradigms)
+            if options.paradigms is not None
+            else default_paradigms(tasks)
         )
         settings, title = tuple(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
         if not tasks or not paradigms:

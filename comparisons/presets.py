@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 #: What a study of each size uses where neither the task, nor the paradigm, nor the user says otherwise.
@@ -37,3 +38,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 DEFAULT_TASKS = ("maze", "prefix_sums")
 DEFAULT_PARADIGMS = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18")
+#: What else the papers compared on a task: a study of it has these too, on all of its tasks.
+ALSO_COMPARED = {
+    "pathfinder": ("hgru",),
+    "cabc": ("hgru",),
+}
+
+
+def default_paradigms(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The paradigms of a study of these tasks when none are named."""
+    also = (name for task in tasks for name in ALSO_COMPARED.get(task, ()))
+    return tuple(dict.fromkeys((*DEFAULT_PARADIGMS, *also)))

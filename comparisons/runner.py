@@ -11,6 +11,7 @@ from accelerate import Accelerator
 
 from comparisons.cost import Cost, count_cost
 from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
+from comparisons.exits import validated_iterations
 from comparisons.hardware import autocast, device_name, package_versions
 from comparisons.plan import repeat_command
 from comparisons.spec import RunSpec
@@ -115,6 +116,8 @@ def test_run(
     most = iterations_to_run(model, asked.iterations)
     record = recorded_iterations(most, model.train_iterations)
     rules = asked.exit_rules if model.max_iterations is None else ()
+    report({"testing": "when to stop"})
+    stop = stopping_iterations(spec, task, model, record, accelerator, facts["precision"])
     for difficulty in asked.difficulties:
         report({"testing": f"{task.spec.difficulty_label} {difficulty}"})
         one = task.sample(difficulty, 1, seed=asked.seed, split="test").inputs
@@ -132,14 +135,48 @@ def test_run(
             accelerator=accelerator,
             precision=facts["precision"],
         )
-        rows += _rows(facts, task, difficulty, scores, cost, most)
+        rows += _rows(facts, task, difficulty, scores, cost, most, stop)
     return rows
 
 
+def stopping_iterations(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    record: list[int],
+    accelerator: Accelerator,
+    precision: str,
+) -> int:
+    """The number of iterations fixed on validation problems of the trained difficulty."""
+    if len(record) == 1:
+        return record[0]
+    count = spec.train.validation_samples
+    scores = evaluate(
+        model,
+        task,
+        spec.train_difficulty,
+        split="validation",
+        count=count,
+        seed=spec.evaluation.seed,
+        iterations=record[-1],
+        record=record,
+        accelerator=accelerator,
+        precision=precision,
+    )
+    return validated_iterations({i: t.correct / count for i, t in scores.fixed.items()}, count)
+
+
 def _rows(
-    facts: dict[str, Any], task: Task, difficulty: Difficulty, scores: Scores, cost: Cost, most: int
+    facts: dict[str, Any],
+    task: Task,
+    difficulty: Difficulty,
+    scores: Scores,
+    cost: Cost,
+    most: int,
+    stop: int,
 ) -> list[dict[str, Any]]:
     answers = [("fixed", number, tally) for number, tally in scores.fixed.items()]
+    answers += [("validated", stop, scores.fixed[stop])]
     answers += [(rule, most, tally) for rule, tally in scores.rules.items()]
     rows = []
     for rule, iterations, tally in answers:
@@ -147,7 +184,7 @@ def _rows(
         mean_iterations = tally.iterations / scores.n
         # The most confident answer is known only after all iterations, each of them read out.
         run = iterations if rule == "maximum_confidence" else mean_iterations
-        extra_readouts = 0 if rule in ("fixed", "n_plus_2") else run - 1
+        extra_readouts = 0 if rule in ("fixed", "validated", "n_plus_2") else run - 1
         rows.append(
             {
                 **facts,

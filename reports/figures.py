@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from reports.load import Run, number
-from reports.summary import Section, aggregate, by_rule, count, plural
+from reports.summary import RULES, Section, aggregate, by_rule, count, plural
 
 MOST_POINTS = 120  # a line keeps at most this many, spread evenly along its axis
 MOST_PANELS = 6
@@ -183,7 +183,7 @@ def _difficulty_axis(section: Section) -> Axis:
 
 
 def difficulty_panel(section: Section, title: str = "") -> Panel:
-    """Accuracy against difficulty under the last recorded iteration."""
+    """Accuracy against difficulty under the page's exit rule."""
     lines = [
         _line(str(series), table, "test_difficulty")
         for series, table in section.best.groupby("series", sort=False)
@@ -201,7 +201,7 @@ def against_difficulty(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"Share of {section.name} problems solved at each {name}",
-        f"Mean over seeds at the last recorded iteration; {_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}"
+        f"Mean over seeds; answered after {RULES[section.rule]}; {_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}"
         "Runs with the largest training set of each paradigm.",
         [difficulty_panel(section)],
     )
@@ -280,7 +280,7 @@ def _telling(section: Section) -> list[float]:
 def against_samples(section: Section, key: str) -> Figure | None:
     """Sample efficiency: a panel per telling difficulty."""
     ruled = by_rule(section.rows)
-    ruled = ruled[(ruled["rule"] == "last") & ruled["train_samples"].notna()]
+    ruled = ruled[(ruled["rule"] == section.rule) & ruled["train_samples"].notna()]
     table = aggregate(ruled, ["test_difficulty", "series", "train_samples"], each=True)
     panels = _panels(section, table, "train_samples", "training samples", "line")
     if not panels:
@@ -290,7 +290,7 @@ def against_samples(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"Share of {section.name} problems solved by the number of training samples",
-        f"Distinct training problems, log axis; last recorded iteration; {_basis(table)}. "
+        f"Distinct training problems, log axis; answered after {RULES[section.rule]}; {_basis(table)}. "
         f"{_INTERVAL}. {_dots(table)}{alone}",
         panels,
     )
@@ -304,7 +304,7 @@ def against_parameters(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"Share of {section.name} problems solved by the number of parameters",
-        f"One point per paradigm at its largest training set, log axis; last recorded iteration; "
+        f"One point per paradigm at its largest training set, log axis; answered after {RULES[section.rule]}; "
         f"{_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}",
         panels,
     )
@@ -325,7 +325,7 @@ def against_compute(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"Share of {section.name} problems solved at {section.place(places[0])} by what it costs",
-        f"One point per paradigm at its largest training set, log axes; last recorded iteration; "
+        f"One point per paradigm at its largest training set, log axes; answered after {RULES[section.rule]}; "
         f"{_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}Seconds hold for the machine that the runs table names.",
         panels,
     )
@@ -411,7 +411,7 @@ def overview(found: list[Section], key: str) -> Figure | None:
     return Figure(
         key,
         "Share of problems solved at each difficulty, by task",
-        f"Mean over seeds at the last recorded iteration; {_basis(table)}. {_INTERVAL}. {_dots(table)}",
+        f"Mean over seeds; answered after {RULES[shown[0].rule]}; {_basis(table)}. {_INTERVAL}. {_dots(table)}",
         [difficulty_panel(s, s.name) for s in shown],
     )
 

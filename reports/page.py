@@ -36,6 +36,7 @@ from reports.summary import (
     aggregate,
     by_rule,
     count,
+    main_rule,
     peaks,
     percent,
     plural,
@@ -89,6 +90,7 @@ def render(records: Records) -> str:
         parts=parts,
         runs=_runs_table(records, found, styles),
         notes=notes,
+        rule=RULES[main_rule(records.rows)],
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
         plotly=Markup(_plotly_source()),
@@ -339,7 +341,7 @@ def _runs_table(
 ) -> list[dict[str, Any]]:
     rows = records.rows
     ruled = by_rule(rows)
-    ruled = ruled[ruled["rule"] == "last"]
+    ruled = ruled[ruled["rule"] == main_rule(rows)]
     # One run each, so this is its own accuracy and interval.
     table = aggregate(ruled, ["run_id", "test_difficulty"]).set_index(["run_id", "test_difficulty"])
     accuracy = table["mean"].to_dict()

@@ -21,7 +21,8 @@ _T = np.array([
 # fmt: on
 
 RULES = {
-    "last": "last recorded iteration",
+    "validated": "the most iterations that cost nothing on validation problems of the trained difficulty",
+    "last": "the last recorded iteration",
     "trained": "as many iterations as in training",
     "n_plus_2": "two iterations more than in training",
     "agreement": "agreement (stops when an answer repeats)",
@@ -112,6 +113,13 @@ def by_rule(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([last, trained, others.assign(rule=others["exit_rule"])], ignore_index=True)
 
 
+def main_rule(rows: pd.DataFrame) -> str:
+    """The rule that the page goes by: "validated" where every measured run has it, else "last"."""
+    measured = rows[rows["accuracy"].notna()]
+    have = measured.loc[measured["exit_rule"] == "validated", "run_id"]
+    return "validated" if len(have) and set(have) == set(measured["run_id"]) else "last"
+
+
 def peaks(rows: pd.DataFrame) -> pd.DataFrame:
     """Per series and difficulty the iterations of highest mean accuracy: chosen on the test data."""
     fixed = rows[rows["exit_rule"] == "fixed"]
@@ -163,8 +171,9 @@ def plural(n: int, word: str) -> str:
 class Section:
     """The runs of one task (with one set of options) and the tables the page shows of them.
 
-    rows: all rows. main: those of each series' largest training set. best: `aggregate` of main under the
-    last recorded iteration, per series and test_difficulty. ruled: the same under every blind rule.
+    rows: all rows. main: those of each series' largest training set. rule: the exit rule that the page
+    goes by. best: `aggregate` of main under it, per series and test_difficulty. ruled: the same under
+    every blind rule.
     """
 
     name: str
@@ -177,10 +186,11 @@ class Section:
     train_difficulties: list[float]
     chance: float
     recurrent: dict[str, bool]
+    rule: str
 
     @property
     def best(self) -> pd.DataFrame:
-        return self.ruled[self.ruled["rule"] == "last"]
+        return self.ruled[self.ruled["rule"] == self.rule]
 
     @property
     def series(self) -> list[str]:
@@ -194,21 +204,27 @@ class Section:
         """`size 13`."""
         return f"{self.difficulty_name} {self.labels.get(difficulty, f'{difficulty:g}')}"
 
-    def cell(self, series: str, difficulty: float, rule: str = "last") -> pd.Series | None:
-        """The aggregated row, or None where nothing was measured."""
+    def cell(self, series: str, difficulty: float, rule: str = "") -> pd.Series | None:
+        """The aggregated row under a rule, by default the page's, or None where nothing was measured."""
         t = self.ruled
         hit = t[
-            (t["series"] == series) & (t["test_difficulty"] == difficulty) & (t["rule"] == rule)
+            (t["series"] == series)
+            & (t["test_difficulty"] == difficulty)
+            & (t["rule"] == (rule or self.rule))
         ]
         return None if hit.empty else hit.iloc[0]
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
     """The sections of the page, in the order of the records."""
-    return [_section(str(name), rows[rows["section"] == name]) for name in rows["section"].unique()]
+    rule = main_rule(rows)
+    return [
+        _section(str(name), rows[rows["section"] == name], rule)
+        for name in rows["section"].unique()
+    ]
 
 
-def _section(name: str, rows: pd.DataFrame) -> Section:
+def _section(name: str, rows: pd.DataFrame, rule: str) -> Section:
     largest = rows.groupby("series")["train_samples"].transform("max")
     main = rows[(rows["train_samples"] == largest) | largest.isna()]
     measured = rows[rows["accuracy"].notna()]
@@ -228,4 +244,5 @@ def _section(name: str, rows: pd.DataFrame) -> Section:
         train_difficulties=sorted(rows["train_difficulty"].dropna().unique()),
         chance=float(rows["chance"].max()),
         recurrent=recurrent,
+        rule=rule,
     )

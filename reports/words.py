@@ -34,14 +34,14 @@ def apart(a: pd.Series, b: pd.Series) -> bool:
     return bool(a["low"] > b["high"] or b["low"] > a["high"])
 
 
-def reach(section: Section, series: str, rule: str = "last") -> float | None:
+def reach(section: Section, series: str, rule: str = "") -> float | None:
     """The hardest difficulty up to which the series solves every one tested from its training on.
 
     Solving means at least half-way between chance and perfect. None if it does not solve the easiest.
     """
     goal = half_way(section.chance)
     table = section.ruled
-    table = table[(table["series"] == series) & (table["rule"] == rule)]
+    table = table[(table["series"] == series) & (table["rule"] == (rule or section.rule))]
     trained = section.main.loc[section.main["series"] == series, "train_difficulty"].max()
     if np.isfinite(trained) and (table["test_difficulty"] >= trained).any():
         table = table[table["test_difficulty"] >= trained]
@@ -53,7 +53,7 @@ def reach(section: Section, series: str, rule: str = "last") -> float | None:
     return furthest
 
 
-def _furthest(section: Section, among: list[str], rule: str = "last") -> pd.Series | None:
+def _furthest(section: Section, among: list[str], rule: str = "") -> pd.Series | None:
     """The cell of the series that reaches furthest, ties broken by accuracy there; None if none does."""
     found = []
     for series in among:
@@ -210,7 +210,7 @@ def _say_samples(section: Section) -> list[str]:
     ruled = by_rule(section.rows)
     ruled = ruled[ruled["test_difficulty"] == place]
     both = aggregate(ruled, ["rule", "series", "train_samples"])
-    table = both[both["rule"] == "last"]
+    table = both[both["rule"] == section.rule]
     passed = table[table["mean"] >= goal].groupby("series")["train_samples"].min()
     where = section.place(place)
     if passed.empty:

@@ -77,7 +77,7 @@ class Task:
 
     Class attributes: `presets` maps a preset's name to what a study of that size uses here, with any
     of the keys `options` (for the constructor), `train_difficulty`, `test_difficulties`,
-    `train_samples`, `test_samples`, `train` (fields of the training recipe) and `evaluation`.
+    `train_samples` (a tuple), `train` (fields of the training recipe) and `evaluation`.
     """
 
     spec: TaskSpec

@@ -464,8 +464,8 @@ class ClutteredABC(ContourTask):
             "options": {"size": 64, "reduction": "area"},
             "train_difficulty": "easy",
             "test_difficulties": ("easy", "hard"),
-            "train_samples": 256,
-            "test_samples": 64,
+            "train_samples": (256,),
+            "evaluation": {"samples": 64},
         },
         "quick": {
             "options": {"size": 96, "reduction": "area"},  # smaller, and rings are hard to see

@@ -381,8 +381,8 @@ class Pathfinder(ContourTask):
             "options": {"size": 64, "canvas": 160, "border": 6, "reduction": "area"},
             "train_difficulty": 4,
             "test_difficulties": (4, 6),
-            "train_samples": 256,
-            "test_samples": 64,
+            "train_samples": (256,),
+            "evaluation": {"samples": 64},
         },
         "quick": {
             "options": {"size": 64, "canvas": 160, "border": 6, "reduction": "area"},

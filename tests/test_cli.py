@@ -89,7 +89,12 @@ def test_the_table_holds_every_run_difficulty_iteration_and_rule(study):
     assert len(table) == len(pd.read_csv(study / "results.csv"))
     maze = table[(table.task == "maze") & (table.paradigm == "dt_net_recall")]
     assert set(maze.test_difficulty) == {9, 13}
-    assert {"fixed", "agreement", "maximum_confidence", "n_plus_2"} == set(maze.exit_rule)
+    rules = {"fixed", "validated", "agreement", "maximum_confidence", "n_plus_2"}
+    assert rules == set(maze.exit_rule)
+    stopped = maze[maze.exit_rule == "validated"].set_index("test_difficulty")
+    assert stopped.iterations.nunique() == 1, "fixed once, on validation problems"
+    level = maze[(maze.exit_rule == "fixed") & (maze.iterations == stopped.iterations.iloc[0])]
+    assert (level.set_index("test_difficulty").accuracy == stopped.accuracy).all()
     fixed = maze[maze.exit_rule == "fixed"]
     assert set(fixed.iterations) == {1, 2, 3, 4, 5, 6}
     assert (fixed.flops_per_example.diff().dropna() != 0).all()

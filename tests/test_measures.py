@@ -14,7 +14,7 @@ from scipy.stats import binom
 
 from comparisons.cost import count_cost
 from comparisons.evaluation import evaluate, recorded_iterations
-from comparisons.exits import make_exit_rule, mean_confidence
+from comparisons.exits import make_exit_rule, mean_confidence, validated_iterations
 from comparisons.objectives import progressive_draw, rate
 from comparisons.statistics import wilson_interval
 from paradigms import build_paradigm
@@ -96,6 +96,15 @@ def test_maximum_confidence_takes_the_first_most_confident_iteration():
 
 def test_n_plus_2_takes_two_iterations_more_than_trained():
     assert replay("n_plus_2", ANSWERS, CONFIDENCE, trained=1) == ([3, 3, 3], [True, True, False])
+
+
+def test_the_validated_rule_takes_the_most_iterations_that_cost_nothing():
+    level = {1: 0.1, 4: 0.98, 16: 1.0, 64: 1.0}
+    assert validated_iterations(level, 500) == 64
+    decays = {1: 0.1, 6: 0.95, 8: 0.94, 64: 0.6}
+    assert validated_iterations(decays, 500) == 8
+    assert validated_iterations(decays, 100_000) == 6, "with more problems the loss at 8 is seen"
+    assert validated_iterations({1: 0.0, 2: 0.0}, 10) == 2
 
 
 def test_confidence_counts_only_the_sites_that_count():

@@ -470,6 +470,26 @@ def test_no_blind_rule_ever_beats_the_peak_and_the_peak_is_at_a_recorded_iterati
         assert set(peaks(section.main)["iterations"]) <= set(fixed["iterations"])
 
 
+def test_the_page_goes_by_the_validated_rule_once_every_run_has_it(small):
+    def validated(table, runs):
+        fixed = table[(table["exit_rule"] == "fixed") & table["run_id"].isin(runs)]
+        ends = fixed.groupby("run_id")["iterations"].transform("max")
+        chosen = fixed[fixed["iterations"] == np.minimum(ends, 7)].assign(exit_rule="validated")
+        return pd.concat([table, chosen], ignore_index=True)
+
+    runs = list(pd.read_parquet(small / "results.parquet")["run_id"].unique())
+    rewrite(small, lambda t: validated(t, runs[1:]))
+    assert {s.rule for s in sections_of(small)} == {"last"}
+    rewrite(small, lambda t: validated(t, runs[:1]))
+    (section,) = sections_of(small)
+    assert section.rule == "validated"
+    rows = section.main
+    at_seven = rows[(rows["exit_rule"] == "fixed") & (rows["iterations"] == 7)]
+    expected = at_seven[at_seven["series"] == "dt_net_recall"].set_index("test_difficulty")
+    for place, group in expected.groupby(level=0):
+        assert section.cell("dt_net_recall", place)["mean"] == group["accuracy"].mean()
+
+
 def test_the_trained_rule_is_absent_where_that_iteration_was_not_recorded(small):
     rewrite(small, lambda t: t[t["iterations"] != 16])
     (section,) = sections_of(small)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparisons.plan import Request, make_plan, make_spec, parse_setting, repeat_command
+from comparisons.presets import DEFAULT_PARADIGMS, default_paradigms
 from comparisons.spec import EvaluationSpec, RunSpec, TrainSpec
 
 SPEC = RunSpec(task="maze", paradigm="dt_net_recall", train_difficulty=9, train_samples=100)
@@ -162,3 +163,17 @@ def test_any_text_is_a_setting_or_a_clear_refusal(text):
         assert group
         assert name
         assert values
+
+
+@pytest.mark.parametrize("preset", ["smoke", "quick"])
+@pytest.mark.parametrize("task", ["maze", "prefix_sums", "pathfinder", "cabc", "chess", "digits"])
+def test_every_task_that_brings_its_data_can_be_planned_as_it_stands(task, preset):
+    paradigms = default_paradigms([task])
+    plan = make_plan(Request((task,), paradigms, preset))
+    assert {run.paradigm for run in plan.runs} == set(paradigms)
+    assert plan.skipped == ()
+
+
+def test_a_study_of_path_tracing_has_horizontal_recurrence_on_all_of_its_tasks():
+    assert default_paradigms(["maze"]) == DEFAULT_PARADIGMS
+    assert default_paradigms(["pathfinder", "maze"]) == (*DEFAULT_PARADIGMS, "hgru")
