@@ -43,6 +43,13 @@ def _integers(least: int, what: str):
     return parse
 
 
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [tuple(part.strip() for part in word.split(":")) for word in text.split(",")]
+    if any(len(pair) != 2 or not all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form A:B, as in cifar10:svhn")
+    return tuple(dict.fromkeys(pairs))
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The options of compare.py."""
     parser = _Parser(
@@ -69,6 +76,13 @@ def make_parser() -> argparse.ArgumentParser:
         type=_integers(1, "numbers of training samples"),
         help="distinct training problems, e.g. 1000,10000; several make a sample-efficiency curve",
     )
+    parser.add_argument(
+        "--transfer",
+        type=_pairs,
+        default=(),
+        metavar="A:B",
+        help="test what was trained on task A on task B of the same shape as well, e.g. cifar10:svhn",
+    )
     parser.add_argument("--out", type=Path, help="results folder (default runs/PRESET)")
     parser.add_argument("--study", help="one published figure or table, by name (see --list)")
     parser.add_argument(
@@ -77,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
         default=[],
         metavar="KEY=VALUE",
         help="any other option: task.OPTION, paradigm.OPTION, PARADIGM.OPTION, train.FIELD, "
-        "evaluation.FIELD; several values, comma-separated, make several runs",
+        "evaluation.FIELD, transfer.OPTION; several values, comma-separated, make several runs",
     )
     parser.add_argument(
         "--data-dir",
@@ -124,7 +138,8 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
             study.summary,
         )
     else:
-        tasks = names_in(options.tasks) if options.tasks is not None else DEFAULT_TASKS
+        trained = tuple(dict.fromkeys(source for source, _ in options.transfer))
+        tasks = names_in(options.tasks) if options.tasks is not None else trained or DEFAULT_TASKS
         paradigms = (
             names_in(options.paradigms)
             if options.paradigms is not None
@@ -142,6 +157,7 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
         seeds=options.seeds,
         train_samples=options.train_samples,
         settings=settings,
+        transfer=options.transfer,
     )
     return request, title
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from comparisons.presets import PRESETS
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for. None: the preset's choice. settings: the values of --set, in order."""
+    """What the user asked for. None: the preset's choice. settings: the values of --set, in order.
+    transfer: pairs of tasks, trained on the first and tested on the second as well."""
 
     tasks: tuple[str, ...]
     paradigms: tuple[str, ...]
@@ -26,6 +27,7 @@ class Request:
     seeds: tuple[int, ...] | None = None
     train_samples: tuple[int, ...] | None = None
     settings: tuple[str, ...] = ()
+    transfer: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ _ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
 def _choices(settings: Sequence[str], paradigms: Sequence[str]) -> list[dict[tuple[str, str], Any]]:
     """Every combination of the values of the settings: several values of one key are several runs."""
     values: dict[tuple[str, str], list[Any]] = {}
-    groups = ["task", "paradigm", "train", "evaluation", *paradigms]
+    groups = ["task", "paradigm", "train", "evaluation", "transfer", *paradigms]
     for setting in settings:
         group, name, given = parse_setting(setting)
         key = _ALIASES.get((group, name), (group, name))
@@ -87,7 +89,7 @@ def _choices(settings: Sequence[str], paradigms: Sequence[str]) -> list[dict[tup
 
 def _checked(kind: str, cls: type, values: Mapping[str, Any]) -> Any:
     """A TrainSpec or EvaluationSpec from loose values; ValueError for unknown fields or wrong types."""
-    known = {f.name: f for f in fields(cls)}
+    known = {f.name: f for f in fields(cls) if f.default is not MISSING}
     clean = {}
     for name, value in values.items():
         if name not in known:
@@ -177,6 +179,31 @@ def _task_asked(
     return task, options, task.spec.train_difficulty if difficulty is None else difficulty
 
 
+def _other_task(
+    task: Task, other: str, preset: str, options: Mapping[str, Any], samples: int
+) -> dict[str, Any]:
+    """The options of the task to be tested on as well; ValueError unless its problems look the same."""
+    from tasks import load_task, task_class
+
+    options = _merged(task_class(other).presets.get(preset, {}).get("options"), options)
+    tested = load_task(other, **options)
+    for name in ("in_channels", "spatial_dims", "dense", "outputs", "size"):
+        mine, theirs = getattr(task.spec, name), getattr(tested.spec, name)
+        if mine != theirs:
+            raise ValueError(
+                f"--transfer {task.spec.name}:{other} needs tasks of the same shape, but {name} is {mine} "
+                f"and {theirs}"
+            )
+    for difficulty in transfer_difficulties(tested, preset):
+        tested.check_count(difficulty, "test", samples)
+    return options
+
+
+def transfer_difficulties(task: Task, preset: str) -> tuple[Difficulty, ...]:
+    """The difficulties of a task on which networks trained on another are tested."""
+    return tuple(task.presets.get(preset, {}).get("test_difficulties", task.spec.difficulties))
+
+
 _SIZE_FIELD = {"validation": ("validation_samples", 512), "test": ("samples", 1000)}
 
 
@@ -196,6 +223,7 @@ def make_spec(
     seed: int,
     train_samples: int,
     chosen: Mapping[tuple[str, str], Any],
+    transfer: Iterable[str] = (),
 ) -> RunSpec:
     """One run: the preset's values, then the task's, then the paradigm's, then what was asked for.
 
@@ -232,6 +260,11 @@ def make_spec(
     task.check_count(difficulty, "validation", train.validation_samples)
     for d in tests:
         task.check_count(d, "test", evaluation.samples)
+    others = {
+        other: _other_task(task, other, preset, asked("transfer"), evaluation.samples)
+        for other in transfer
+    }
+    evaluation = replace(evaluation, transfer=others)
     spec = RunSpec(
         task=task_name,
         paradigm=paradigm,
@@ -276,12 +309,17 @@ def make_plan(request: Request) -> Plan:
         task_class(name)
     for name in request.paradigms:
         check_paradigm(name)
+    for source, target in request.transfer:
+        task_class(target)
+        if source not in request.tasks:
+            raise unknown_name("task to be trained on in --transfer", source, request.tasks)
     preset = PRESETS[request.preset]
     choices = _choices(request.settings, request.paradigms)
     runs: dict[str, RunSpec] = {}
     skipped: list[str] = []
     for seed in request.seeds or preset["seeds"]:
         for task in request.tasks:
+            transfer = [target for source, target in request.transfer if source == task]
             pairs: list[tuple[int, str, dict[tuple[str, str], Any]]] = []
             for chosen in choices:
                 samples = request.train_samples or _samples_held(task, request.preset, chosen)
@@ -290,7 +328,7 @@ def make_plan(request: Request) -> Plan:
                 others = set(request.paradigms) - {paradigm}
                 mine = {k: v for k, v in chosen.items() if k[0] not in others}
                 try:
-                    spec = make_spec(task, paradigm, request.preset, seed, count, mine)
+                    spec = make_spec(task, paradigm, request.preset, seed, count, mine, transfer)
                 except Unsuitable as error:
                     skipped.append(f"{paradigm} on {task}: {error}")
                     continue
@@ -309,6 +347,8 @@ def repeat_command(spec: RunSpec) -> str:
         f"--tasks {spec.task}",
         f"--paradigms {shlex.quote(spec.paradigm)}",
     ]
+    others = spec.evaluation.transfer
+    parts += [f"--transfer {spec.task}:{other}" for other in others]
     parts += [
         f"--preset {spec.preset}",
         f"--seeds {spec.seed}",
@@ -322,8 +362,10 @@ def repeat_command(spec: RunSpec) -> str:
         ("paradigm", spec.paradigm_options, plain.paradigm_options),
         ("train", vars(spec.train), vars(plain.train)),
         ("evaluation", vars(spec.evaluation), vars(plain.evaluation)),
+        *(("transfer", options, {}) for options in list(others.values())[:1]),
     ):
         pairs += [(f"{group}.{key}", value, theirs.get(key)) for key, value in mine.items()]
+    pairs = [pair for pair in pairs if pair[0] != "evaluation.transfer"]
     parts += [
         f"--set {shlex.quote(f'{key}={_text(value)}')}" for key, value, was in pairs if value != was
     ]

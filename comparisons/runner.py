@@ -13,7 +13,7 @@ from comparisons.cost import Cost, count_cost
 from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
 from comparisons.exits import validated_iterations
 from comparisons.hardware import autocast, device_name, package_versions
-from comparisons.plan import repeat_command
+from comparisons.plan import repeat_command, transfer_difficulties
 from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import RunFolder, save_tensors
@@ -62,11 +62,14 @@ def execute(
         "status": progress.status,
     }
     rows = _rows_of_diverged(spec, task, facts)
+    stop = tested.train_iterations
     if progress.status == "complete":
-        rows = test_run(spec, task, tested, facts, accelerator, report)
+        report({"testing": "when to stop"})
+        stop = stopping_iterations(spec, task, tested, accelerator, precision)
+        rows = test_run(spec, task, tested, facts, stop, accelerator, report)
     if accelerator.is_main_process:
         if progress.status == "complete":
-            save_examples(spec, task, tested, folder, accelerator.device, precision)
+            save_examples(spec, task, tested, stop, folder, accelerator.device, precision)
         save_tensors(folder.model_path, tested.state_dict())
         result = {
             **facts,
@@ -107,19 +110,25 @@ def test_run(
     task: Task,
     model: Paradigm,
     facts: dict[str, Any],
+    stop: int,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
-    """Rows of the table: every test difficulty at every recorded iteration and by every exit rule."""
+    """Rows of the table: every test difficulty at every recorded iteration and by every exit rule.
+
+    stop: iterations of the rule "validated".
+    """
     rows = []
     asked = spec.evaluation
     most = iterations_to_run(model, asked.iterations)
     record = recorded_iterations(most, model.train_iterations)
     rules = asked.exit_rules if model.max_iterations is None else ()
-    report({"testing": "when to stop"})
-    stop = stopping_iterations(spec, task, model, record, accelerator, facts["precision"])
-    for difficulty in asked.difficulties:
-        report({"testing": f"{task.spec.difficulty_label} {difficulty}"})
+    tested = [(task, difficulty) for difficulty in asked.difficulties]
+    for name, options in asked.transfer.items():
+        other = load_task(name, **options)
+        tested += [(other, d) for d in transfer_difficulties(other, spec.preset)]
+    for task, difficulty in tested:
+        report({"testing": f"{task.spec.name} {task.spec.difficulty_label} {difficulty}"})
         one = task.sample(difficulty, 1, seed=asked.seed, split="test").inputs
         cost = count_cost(model, one.to(accelerator.device))
         scores = evaluate(
@@ -140,16 +149,13 @@ def test_run(
 
 
 def stopping_iterations(
-    spec: RunSpec,
-    task: Task,
-    model: Paradigm,
-    record: list[int],
-    accelerator: Accelerator,
-    precision: str,
+    spec: RunSpec, task: Task, model: Paradigm, accelerator: Accelerator, precision: str
 ) -> int:
     """The number of iterations fixed on validation problems of the trained difficulty."""
-    if len(record) == 1:
-        return record[0]
+    most = iterations_to_run(model, spec.evaluation.iterations)
+    if model.max_iterations is not None:
+        return most  # a network that ends answers at its end
+    record = recorded_iterations(most, model.train_iterations)
     count = spec.train.validation_samples
     scores = evaluate(
         model,
@@ -158,7 +164,7 @@ def stopping_iterations(
         split="validation",
         count=count,
         seed=spec.evaluation.seed,
-        iterations=record[-1],
+        iterations=most,
         record=record,
         accelerator=accelerator,
         precision=precision,
@@ -188,6 +194,9 @@ def _rows(
         rows.append(
             {
                 **facts,
+                "test_task": task.spec.name,
+                "chance": task.spec.chance,
+                "difficulty_name": task.spec.difficulty_label,
                 "test_difficulty": task.spec.level(difficulty),
                 "difficulty_label": str(difficulty),
                 "iterations": iterations,
@@ -209,6 +218,7 @@ def _rows_of_diverged(spec: RunSpec, task: Task, facts: dict[str, Any]) -> list[
     return [
         {
             **facts,
+            "test_task": spec.task,
             "test_difficulty": task.spec.level(difficulty),
             "difficulty_label": str(difficulty),
             "iterations": facts["train_iterations"],
@@ -224,13 +234,13 @@ def save_examples(
     spec: RunSpec,
     task: Task,
     model: Paradigm,
+    iterations: int,
     folder: RunFolder,
     device: torch.device,
     precision: str,
 ) -> None:
-    """Pictures of a few solved and unsolved test problems of each difficulty, with the last answers."""
+    """Pictures of a few solved and unsolved test problems of each difficulty, with the answers given."""
     tensors: dict[str, torch.Tensor] = {}
-    iterations = iterations_to_run(model, spec.evaluation.iterations)
     model.eval()
     for difficulty in spec.evaluation.difficulties:
         looked_at = min(32, spec.evaluation.samples)

@@ -44,7 +44,8 @@ class TrainSpec:
 @dataclass(frozen=True)
 class EvaluationSpec:
     """How a network is tested. iterations: the most steps a recurrent network may take (its trained number
-    if that is more). seed: of the test problems, the same for all runs so that they can be paired."""
+    if that is more). seed: of the test problems, the same for all runs so that they can be paired. transfer: other tasks of the
+    same shape to be tested on as well, by name, with their options."""
 
     difficulties: tuple[int | str, ...] = ()
     samples: int = 1000
@@ -52,6 +53,7 @@ class EvaluationSpec:
     exit_rules: tuple[str, ...] = ("n_plus_2", "agreement", "maximum_confidence")
     seed: int = 0
     pictures: int = 6
+    transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

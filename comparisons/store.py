@@ -182,6 +182,7 @@ COLUMNS = (
     "active_parameters",
     "train_iterations",
     "max_iterations",
+    "test_task",
     "test_difficulty",
     "difficulty_name",
     "difficulty_label",

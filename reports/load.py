@@ -43,7 +43,7 @@ WORDS = {
 # fmt: off
 OPTIONAL = frozenset((
     "max_iterations", "difficulty_name", "difficulty_label", "exit_iterations_mean",
-    "chance", "precision", "device", "steps", "examples_seen", "train_flops", "label",
+    "chance", "precision", "device", "steps", "examples_seen", "train_flops", "label", "test_task",
 ))
 # fmt: on
 
@@ -200,6 +200,7 @@ def _normalise(stored: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
         rows[column] = given.fillna(default).astype(str)
     for column, fallback in (
         ("label", rows["paradigm"]),
+        ("test_task", rows["task"]),
         ("difficulty_label", rows["test_difficulty"].map(lambda v: f"{v:g}")),
     ):
         given = rows[column] if column in rows else pd.Series(None, index=rows.index, dtype=object)
@@ -263,12 +264,19 @@ def _options_text(options: Any) -> str:
 
 
 def _name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
-    """Column `section`: the task, with its options where runs of one task differ in them."""
+    """Column `section`: the task, with its options where runs of one task differ in them, and the task
+    tested on where that is another."""
     options = {r: _options_text(run.spec.get("task_options")) for r, run in runs.items()}
     text = rows["run_id"].map(options).fillna("").astype(str)
     several = text.groupby(rows["task"]).transform("nunique") > 1
     suffix = text.where(text != "", "default options")
     rows["section"] = rows["task"].where(~several, rows["task"] + " (" + suffix + ")")
+    away = rows["test_task"] != rows["task"]
+    rows["section"] = rows["section"].where(
+        ~away, rows["section"] + " tested on " + rows["test_task"]
+    )
+    # What it was trained on is no place on the other task's axis.
+    rows["train_difficulty"] = rows["train_difficulty"].where(~away)
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, str]:
@@ -286,7 +294,8 @@ def _name_series(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     rows["series"] = rows["label"]
     if rows.empty:
         return
-    one = rows.drop_duplicates("run_id").set_index("run_id")
+    own = rows["test_task"] == rows["task"]
+    one = rows[own].drop_duplicates("run_id").set_index("run_id")
     names = one["label"].copy()
     for _, group in one.groupby(["section", "label"]):
         suffix = {r: [] for r in group.index}

@@ -339,7 +339,7 @@ def _example_part(example: Example, section: Section) -> dict[str, Any]:
 def _runs_table(
     records: Records, found: list[Section], styles: dict[str, Style]
 ) -> list[dict[str, Any]]:
-    rows = records.rows
+    rows = records.rows[records.rows["test_task"] == records.rows["task"]]
     ruled = by_rule(rows)
     ruled = ruled[ruled["rule"] == main_rule(rows)]
     # One run each, so this is its own accuracy and interval.

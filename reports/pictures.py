@@ -95,6 +95,8 @@ def _dense(
     string = target.ndim == 1
     if string:
         picture, target, answer = _wrap(picture, target, answer)
+    sites_wrong = int((target != answer).sum())
+    target, answer = (_enlarge(part, picture.shape[:2]) for part in (target, answer))
     if target.shape != picture.shape[:2] or answer.shape != target.shape:
         raise ValueError("picture and answer differ in size")
     wrong = target != answer
@@ -111,9 +113,15 @@ def _dense(
         _uri(picture),
         _uri(right),
         _uri(shown),
-        wrong_sites=int(wrong.sum()),
+        wrong_sites=sites_wrong,
         string=string,
     )
+
+
+def _enlarge(sites: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """An answer on a coarser grid than its picture (a board's squares), as large as the picture."""
+    scale = max(shape[0] // sites.shape[0], 1)
+    return sites.repeat(scale, 0).repeat(scale, 1)
 
 
 def _wrap(

@@ -172,7 +172,7 @@ class Section:
     """The runs of one task (with one set of options) and the tables the page shows of them.
 
     rows: all rows. main: those of each series' largest training set. rule: the exit rule that the page
-    goes by. best: `aggregate` of main under it, per series and test_difficulty. ruled: the same under
+    goes by. elsewhere: the problems are another task's than the trained one. best: `aggregate` of main under it, per series and test_difficulty. ruled: the same under
     every blind rule.
     """
 
@@ -187,6 +187,7 @@ class Section:
     chance: float
     recurrent: dict[str, bool]
     rule: str
+    elsewhere: bool
 
     @property
     def best(self) -> pd.DataFrame:
@@ -245,4 +246,5 @@ def _section(name: str, rows: pd.DataFrame, rule: str) -> Section:
         chance=float(rows["chance"].max()),
         recurrent=recurrent,
         rule=rule,
+        elsewhere=bool((rows["test_task"] != rows["task"]).any()),
     )

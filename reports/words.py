@@ -87,7 +87,7 @@ def verdict(section: Section) -> list[str]:
 def _trained_on(section: Section) -> str:
     where = section.train_difficulties
     if not where:
-        return ""
+        return f"Trained on {section.task}, " if section.elsewhere else ""
     names = ", ".join(section.labels.get(d, f"{d:g}") for d in where)
     return f"Trained on {section.difficulty_name} {names}, "
 

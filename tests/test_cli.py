@@ -298,3 +298,41 @@ def test_two_processes_train_one_run_together(tmp_path):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         losses.append([line["loss"] for line in lines if line["split"] == "validation"])
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_networks_trained_on_one_task_are_tested_on_another_of_the_same_shape(tmp_path):
+    options = ["--preset=smoke", "--paradigms=narrow_resnet18,hgru", "--set=train.steps=2"]
+    options += ["--transfer=pathfinder:cabc", "--set=evaluation.samples=12"]
+    options += ["--set=train.validation_samples=8", "--set=transfer.size=64"]
+    assert main([*options, f"--out={tmp_path}"]) == 0
+    table = pd.read_parquet(tmp_path / "results.parquet")
+    assert set(table.task) == {"pathfinder"}
+    for paradigm, rows in table.groupby("paradigm"):
+        places = rows.groupby("test_task").difficulty_label.unique().map(set).to_dict()
+        assert places == {"pathfinder": {"4", "6"}, "cabc": {"easy", "hard"}}, paradigm
+    page = (tmp_path / "report.html").read_text()
+    assert "pathfinder tested on cabc" in page
+    command = json.loads(next((tmp_path / "runs").glob("*/result.json")).read_text())["command"]
+    assert "--transfer pathfinder:cabc" in command
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("maze:prefix_sums", "same shape"),
+        ("maze", "form A:B"),
+        ("maze:mze", "unknown task 'mze'; known: maze"),
+        ("chess:digits", "unknown task to be trained on"),
+    ],
+)
+def test_a_transfer_that_makes_no_sense_is_one_line_and_leaves_nothing(
+    tmp_path, capsys, pair, words
+):
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as stop:
+        raise SystemExit(main(["--tasks=maze", f"--transfer={pair}", f"--out={out}"]))
+    assert stop.value.code == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not out.exists()
