@@ -43,6 +43,12 @@ def _integers(least: int, what: str):
     return parse
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1024")
+    return int(text)
+
+
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(part.strip() for part in word.split(":")) for word in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
@@ -102,6 +108,13 @@ def make_parser() -> argparse.ArgumentParser:
         choices=("runs", "data"),
         default="runs",
         help="what several processes share: the list of runs (default) or each run's data",
+    )
+    parser.add_argument(
+        "--workers",
+        type=_count,
+        default=0,
+        help="runs trained side by side on a processor when one process was launched (default: one per "
+        "core, at most 8)",
     )
     parser.add_argument(
         "--list", action="store_true", help="tasks, paradigms, presets and studies, then stop"
@@ -201,7 +214,9 @@ def main(argv: list[str] | None = None) -> int:
     rank, _ = process_place()
     command = shlex.join(["accelerate", "launch", "compare.py", *argv])
     try:
-        unfinished, report = run_study(plan, out, command, title, options.distribute)
+        unfinished, report = run_study(
+            plan, out, command, title, options.distribute, options.workers
+        )
     except StoreError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return USAGE

@@ -106,6 +106,7 @@ def _checked(kind: str, cls: type, values: Mapping[str, Any]) -> Any:
 
 _AT_LEAST = {
     ("train", "steps"): 1,
+    ("train", "easiest_steps"): 0,
     ("train", "batch_size"): 1,
     ("train", "validate_every"): 1,
     ("train", "validation_samples"): 1,
@@ -257,6 +258,8 @@ def make_spec(
         "evaluation", EvaluationSpec, evaluation | asked("evaluation") | {"difficulties": tests}
     )
     task.check_count(difficulty, "train", train_samples)
+    if train.easiest_steps:
+        task.check_count(task.spec.difficulties[0], "train", train_samples)
     task.check_count(difficulty, "validation", train.validation_samples)
     for d in tests:
         task.check_count(d, "test", evaluation.samples)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,6 @@ class Screen:
             disable=quiet or not self.console.is_terminal,
         )
         self.shown: set[str] = set()
-        self.started: dict[str, float] = {}
         already = sum(RunFolder(out, spec).complete for spec in plan.runs)
         for line in plan.skipped:
             self.say(f"left out: {line}")
@@ -62,9 +60,8 @@ class Screen:
     def start(self, spec: RunSpec) -> None:
         """A run begins."""
         self.current, self.notes = spec, {}
-        self.started[spec.run_id] = time.perf_counter()
         self.bars.update(self.all, note=f"{spec.paradigm} on {spec.task}")
-        self.bars.reset(self.one, total=spec.train.steps, visible=True, note="")
+        self.bars.reset(self.one, total=spec.train.total_steps, visible=True, note="")
 
     def report(self, news: dict[str, Any]) -> None:
         """Step, losses and accuracies of the run that is on."""
@@ -83,8 +80,7 @@ class Screen:
         self.bars.advance(self.all)
         result = folder.result()
         outcome = self._accuracies(result) if result["status"] == "complete" else result["status"]
-        began = self.started.get(spec.run_id)
-        took = "by another process" if began is None else f"{time.perf_counter() - began:.0f} s"
+        took = f"trained in {result['train_seconds']:.0f} s"
         self.say(
             f"[{len(self.shown)}/{len(self.plan.runs)}] {spec.paradigm} on {spec.task}, "
             f"{spec.train_samples:,} samples, seed {spec.seed}: {outcome} ({took})"
@@ -96,10 +92,9 @@ class Screen:
 
     @staticmethod
     def _accuracies(result: dict[str, Any]) -> str:
-        """Accuracy by test difficulty at the last iteration."""
-        last: dict[str, float] = {}
-        for row in result["rows"]:
-            if row["exit_rule"] == "fixed":
-                last[row["difficulty_label"]] = row["accuracy"]
-        name = result["difficulty_name"]
-        return ", ".join(f"{name} {d} {100 * a:.1f} %" for d, a in last.items())
+        """Accuracy by test difficulty under the rule fixed on validation problems."""
+        rows = [row for row in result["rows"] if row["exit_rule"] == "validated"]
+        return ", ".join(
+            f"{row['difficulty_name']} {row['difficulty_label']} {100 * row['accuracy']:.1f} %"
+            for row in rows
+        )

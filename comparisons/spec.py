@@ -15,7 +15,8 @@ SCHEMA = 1
 class TrainSpec:
     """How a network is trained. Every paradigm can use every field.
 
-    steps: optimiser steps. batch_size: problems a step, over all processes. recurrent_lr_scale: factor on
+    steps: optimiser steps. easiest_steps: steps on the task's easiest difficulty that come before them, with
+    a warm-up and schedule of their own ("weights from the easiest difficulty"). batch_size: problems a step, over all processes. recurrent_lr_scale: factor on
     the learning rate of weights under a module called `recurrent`. schedule: of the rate after the
     warm-up, see `objectives.rate`. clip: largest gradient norm, 0 for none. alpha: weight of the progressive
     loss, see `learner`. average: decay of the moving average of the weights that is evaluated, 0 for
@@ -39,6 +40,12 @@ class TrainSpec:
     validate_every: int = 250
     validation_samples: int = 512
     patience: int = 0
+    easiest_steps: int = 0
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps of both phases."""
+        return self.easiest_steps + self.steps
 
 
 @dataclass(frozen=True)

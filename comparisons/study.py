@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from comparisons.progress import Screen
 from comparisons.runner import execute
 from comparisons.spec import SCHEMA
 from comparisons.store import RunFolder, StoreError, collect, write_atomically, write_table
+from comparisons.workers import cores, helpers, usual_workers
 from reports import build_report
 
 # What `accelerate launch` tells each process of a group. Processes that share a list of runs work alone.
@@ -32,10 +33,10 @@ def process_place() -> tuple[int, int]:
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
-def make_accelerator(distribute: str) -> Accelerator:
+def make_accelerator(distribute: str, workers: int) -> Accelerator:
     """One of this process's own for shared lists of runs, or one that joins all processes for each run."""
     _, processes = process_place()
-    if distribute == "runs" and processes > 1:
+    if distribute == "runs":
         local = int(os.environ.get("LOCAL_RANK", 0))
         on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         for name in (*_GROUP, "LOCAL_RANK"):
@@ -43,18 +44,55 @@ def make_accelerator(distribute: str) -> Accelerator:
         if torch.cuda.is_available():
             torch.cuda.set_device(local % torch.cuda.device_count())
         else:
-            torch.set_num_threads(max(1, torch.get_num_threads() // on_this_machine))
+            # A launcher allows one thread a process, whatever there is.
+            torch.set_num_threads(max(1, cores() // max(workers, on_this_machine)))
     return Accelerator()
 
 
-def run_study(plan: Plan, out: Path, command: str, title: str, distribute: str) -> tuple[int, Path]:
-    """Do what is left of a plan and build the table and the report. Returns (runs not finished, report)."""
+def run_study(
+    plan: Plan, out: Path, command: str, title: str, distribute: str, workers: int = 0
+) -> tuple[int, Path]:
+    """Do what is left of a plan and build the table and the report. Returns (runs not finished, report).
+
+    workers: processes to train runs side by side when a launcher started no more than this one; 0 for as
+    many as suit the machine.
+    """
     rank, processes = process_place()
-    accelerator = make_accelerator(distribute)
+    alone = processes == 1 and distribute == "runs"
+    workers = workers or usual_workers(len(plan.runs), torch.cuda.is_available())
+    workers = workers if alone else 1
+    left = sum(not RunFolder(out, spec).complete for spec in plan.runs)
     if rank == 0:
         write_study(plan, out, command, title)
+    with helpers(max(0, min(workers, left) - 1), _help, plan, out, workers):
+        screen = Screen(plan, out, quiet=rank != 0)
+        _work(plan, out, distribute, make_accelerator(distribute, workers), screen, rank == 0)
+    report = out / "report.html"
+    if rank == 0:
+        table, odd = collect(out)
+        for line in odd:
+            screen.say(f"left out of the table: {line}")
+        write_table(out, table)
+        report = build_report(out)
+    unfinished = sum(not RunFolder(out, spec).complete for spec in plan.runs)
+    return unfinished, report
+
+
+def _help(number: int, plan: Plan, out: Path, workers: int) -> None:
+    """What a worker beside the first process does: whatever run nobody holds."""
+    screen = Screen(plan, out, quiet=True)
+    # What is wrong with the results folder, the first process meets as well, and says.
+    with suppress(StoreError):
+        _work(plan, out, "runs", make_accelerator("runs", workers), screen, False)
+
+
+def _work(
+    plan: Plan, out: Path, distribute: str, accelerator: Accelerator, screen: Screen, stay: bool
+) -> None:
+    """Train and test every run that nobody else holds. stay: until no run is held by others either."""
+    together = distribute == "data"
     failed: dict[str, str] = {}
-    with Screen(plan, out, quiet=rank != 0) as screen:
+    with screen:
         while True:
             waiting = 0
             for spec in plan.runs:
@@ -62,7 +100,7 @@ def run_study(plan: Plan, out: Path, command: str, title: str, distribute: str) 
                 if folder.complete or spec.run_id in failed:
                     screen.done(spec, folder)
                     continue
-                with _claimed(folder, alone=distribute == "data") as mine:
+                with _claimed(folder, alone=together) as mine:
                     if not mine:
                         waiting += 1
                         continue
@@ -74,25 +112,16 @@ def run_study(plan: Plan, out: Path, command: str, title: str, distribute: str) 
                     except StoreError:
                         raise
                     except Exception as error:
-                        if distribute == "data" and processes > 1:
+                        if together and accelerator.num_processes > 1:
                             raise  # the other processes wait for this one: nothing to go on with
                         failed[spec.run_id] = f"{type(error).__name__}: {error}".splitlines()[0]
                         screen.failed(spec, failed[spec.run_id])
                     screen.done(spec, folder)
                 accelerator.free_memory()
                 gc.collect()
-            if not waiting or rank != 0:
-                break
+            if not waiting or not stay:
+                return
             time.sleep(WAIT_SECONDS)
-    report = out / "report.html"
-    if rank == 0:
-        table, odd = collect(out)
-        for line in odd:
-            screen.say(f"left out of the table: {line}")
-        write_table(out, table)
-        report = build_report(out)
-    unfinished = sum(not RunFolder(out, spec).complete for spec in plan.runs)
-    return unfinished, report
 
 
 @contextmanager

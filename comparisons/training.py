@@ -72,6 +72,15 @@ def make_optimizer(model: Paradigm, train: TrainSpec) -> torch.optim.Optimizer:
     raise unknown_name("optimizer", train.optimizer, OPTIMIZERS)
 
 
+def learning_rate(train: TrainSpec, step: int) -> float:
+    """The rate of a step; each of the two phases warms up and falls by itself."""
+    if step < train.easiest_steps:
+        share = rate(step, train.easiest_steps, train.warmup_steps, train.schedule)
+    else:
+        share = rate(step - train.easiest_steps, train.steps, train.warmup_steps, train.schedule)
+    return share * train.learning_rate
+
+
 def batch_indices(spec: RunSpec, step: int) -> np.ndarray:
     """Numbers of the problems of a step: every training problem once an epoch, in an order of its own.
 
@@ -89,20 +98,20 @@ def batch_indices(spec: RunSpec, step: int) -> np.ndarray:
 
 def batches(task: Task, spec: RunSpec, first: int, accelerator: Accelerator) -> Iterator[Batch]:
     """This process's share of every step's problems from step `first` on, made two steps ahead."""
-    device = accelerator.device
+    device, total = accelerator.device, spec.train.total_steps
     rank, processes = accelerator.process_index, accelerator.num_processes
 
     def make(step: int) -> Batch:
         indices = batch_indices(spec, step)[rank::processes]
-        batch = task.sample(
-            spec.train_difficulty, seed=spec.data_seed, split="train", indices=indices
-        )
+        easy = step < spec.train.easiest_steps
+        difficulty = task.spec.difficulties[0] if easy else spec.train_difficulty
+        batch = task.sample(difficulty, seed=spec.data_seed, split="train", indices=indices)
         return batch.to(device, non_blocking=True)
 
     with ThreadPoolExecutor(1) as pool:
-        ahead = [pool.submit(make, step) for step in range(first, min(first + 2, spec.train.steps))]
-        for step in range(first, spec.train.steps):
-            if step + 2 < spec.train.steps:
+        ahead = [pool.submit(make, step) for step in range(first, min(first + 2, total))]
+        for step in range(first, total):
+            if step + 2 < total:
                 ahead.append(pool.submit(make, step + 2))
             yield ahead.pop(0).result()
 
@@ -153,14 +162,14 @@ def train_run(
             parts |= {"best": best} if best else {}
             save_checkpoint(folder.checkpoint_path, parts, vars(progress))
 
-    while progress.step < train.steps and progress.status == "training":
+    while progress.step < train.total_steps and progress.status == "training":
         step = progress.step
         with pace.waiting():
             batch = next(source)
         torch.manual_seed((spec.seed * 1_000_003 + step) * 64 + accelerator.process_index)
         batch = task.augment(batch, _generator(device, spec.seed, step, accelerator.process_index))
         skipped, kept = progressive_draw(iterations, spec.seed, step)
-        now = rate(step, train.steps, train.warmup_steps, train.schedule) * train.learning_rate
+        now = learning_rate(train, step)
         for group in optimizer.param_groups:
             group["lr"] = now * group["scale"]
         loss = learner(batch, skipped, kept)
@@ -179,7 +188,7 @@ def train_run(
             progress.skipped_iterations += skipped
             progress.kept_iterations += kept
 
-        last = progress.step == train.steps
+        last = progress.step == train.total_steps
         entry = {"step": progress.step, "examples": progress.step * train.batch_size}
         if progress.step % LOG_EVERY == 0 or last:
             # The one place that waits for the device; a loss that was NaN once is NaN in the sum.
@@ -200,7 +209,7 @@ def train_run(
             if accelerator.is_main_process:
                 folder.log(**entry, split="validation", **scores)
             report({"step": progress.step, **scores})
-            if train.patience:
+            if train.patience and progress.step > train.easiest_steps:
                 progress.since_best += 1
                 if scores["loss"] < progress.best_loss:
                     progress.best_loss, progress.since_best = scores["loss"], 0

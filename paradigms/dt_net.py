@@ -122,9 +122,9 @@ def feed_forward_recall(
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """What a study of that size uses: `options` of the network and fields of the `train` recipe."""
-    if preset == "paper":
-        return {}
-    width = 32 if spec.spatial_dims == 2 else 64
+    large = max(spec.size or (0,)) > 32
     # Images are read at a quarter of their size: a step over every pixel is for dense answers.
-    stride = {} if spec.dense else {"stride": 4 if max(spec.size or (0,)) > 32 else 2}
-    return {"options": {"width": width, "iterations": 16, **stride}}
+    stride = {} if spec.dense else {"stride": 4 if large else 2}
+    if preset == "paper":
+        return {"options": stride if large else {}}
+    return {"options": {"width": 32 if spec.spatial_dims == 2 else 64, "iterations": 16, **stride}}

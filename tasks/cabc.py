@@ -16,7 +16,7 @@ import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
-from tasks.contours import SPLIT_NUMBER, ContourTask, problem_number
+from tasks.contours import PAPER_TRAINING, SPLIT_NUMBER, ContourTask, problem_number
 from tasks.drawing import (
     area,
     bit_at,
@@ -475,6 +475,8 @@ class ClutteredABC(ContourTask):
         "paper": {
             "train_difficulty": "easy",
             "test_difficulties": ("easy", "intermediate", "hard"),
+            "train_samples": (1000, 10_000, 100_000, 144_000),
+            "train": PAPER_TRAINING,
         },
     }
 

@@ -14,6 +14,19 @@ from tasks.base import Batch, Task
 from tasks.drawing import REDUCTIONS
 from tasks.sampling import mix, next_u64, stream
 
+#: The sample-efficiency runs of Lüddecke and Ecker: Adam at a constant rate, stopping early after 20
+#: validations, one every 100 steps, without a better loss.
+PAPER_TRAINING = {
+    "steps": 25_000,
+    "batch_size": 196,
+    "warmup_steps": 0,
+    "schedule": "constant",
+    "clip": 0.0,
+    "validate_every": 100,
+    "validation_samples": 5000,
+    "patience": 20,
+}
+
 SPLIT_NUMBER = {"train": 1, "validation": 2, "test": 3}
 _TEN = np.uint64(10)
 _SALT = np.uint64(0xC0270025)

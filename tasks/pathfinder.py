@@ -14,7 +14,7 @@ import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
-from tasks.contours import SPLIT_NUMBER, ContourTask, check_whole, problem_number
+from tasks.contours import PAPER_TRAINING, SPLIT_NUMBER, ContourTask, check_whole, problem_number
 from tasks.drawing import (
     disc_stamp,
     flip_bits,
@@ -389,7 +389,13 @@ class Pathfinder(ContourTask):
             "train_difficulty": 6,
             "test_difficulties": (6, 9, 14),
         },
-        "paper": {"train_difficulty": 6, "test_difficulties": (6, 9, 14)},
+        # The sample-efficiency runs of Lüddecke and Ecker.
+        "paper": {
+            "train_difficulty": 6,
+            "test_difficulties": (6, 9, 14),
+            "train_samples": (1000, 10_000, 100_000, 360_000),
+            "train": PAPER_TRAINING,
+        },
     }
 
     def __init__(
