@@ -70,8 +70,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--paradigms",
-        help=f"names, comma-separated (default {','.join(DEFAULT_PARADIGMS)}, and hgru "
-        "with pathfinder or cabc)",
+        help="names, comma-separated (default: what papers compared on these tasks; on mazes and sums "
+        f"{','.join(DEFAULT_PARADIGMS)})",
     )
     parser.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
     parser.add_argument(

@@ -38,14 +38,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 DEFAULT_TASKS = ("maze", "prefix_sums")
 DEFAULT_PARADIGMS = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18")
-#: What else the papers compared on a task: a study of it has these too, on all of its tasks.
-ALSO_COMPARED = {
-    "pathfinder": ("hgru",),
-    "cabc": ("hgru",),
+#: What papers compared on a task, where that is something else.
+USUAL_PARADIGMS = {
+    "pathfinder": (*DEFAULT_PARADIGMS, "hgru"),
+    "cabc": (*DEFAULT_PARADIGMS, "hgru"),
+    **dict.fromkeys(
+        ("cifar10", "svhn", "emnist", "digits"),
+        ("recurrent_resnet_bn", "resnet_bn", "narrow_resnet18"),
+    ),
 }
 
 
 def default_paradigms(tasks: Iterable[str]) -> tuple[str, ...]:
-    """The paradigms of a study of these tasks when none are named."""
-    also = (name for task in tasks for name in ALSO_COMPARED.get(task, ()))
-    return tuple(dict.fromkeys((*DEFAULT_PARADIGMS, *also)))
+    """The paradigms of a study of these tasks when none are named: each runs on all of the tasks."""
+    usual = (USUAL_PARADIGMS.get(task, DEFAULT_PARADIGMS) for task in tasks)
+    return tuple(dict.fromkeys(name for names in usual for name in names))

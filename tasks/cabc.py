@@ -471,6 +471,7 @@ class ClutteredABC(ContourTask):
             "options": {"size": 96, "reduction": "area"},  # smaller, and rings are hard to see
             "train_difficulty": "easy",
             "test_difficulties": ("easy", "intermediate", "hard"),
+            "evaluation": {"samples": 2000, "iterations": 32},
         },
         "paper": {
             "train_difficulty": "easy",

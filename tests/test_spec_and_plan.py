@@ -174,6 +174,6 @@ def test_every_task_that_brings_its_data_can_be_planned_as_it_stands(task, prese
     assert plan.skipped == ()
 
 
-def test_a_study_of_path_tracing_has_horizontal_recurrence_on_all_of_its_tasks():
+def test_a_study_has_the_paradigms_that_papers_compared_on_any_of_its_tasks():
     assert default_paradigms(["maze"]) == DEFAULT_PARADIGMS
     assert default_paradigms(["pathfinder", "maze"]) == (*DEFAULT_PARADIGMS, "hgru")
