@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from accelerate import Accelerator
+from torch.nn.utils import parametrize
 
 from comparisons.exits import make_exit_rule, mean_confidence
 from comparisons.hardware import autocast
@@ -90,7 +91,7 @@ def evaluate(
         batch = task.sample(difficulty, seed=seed, split=split, indices=indices).to(device)
         x = channels_last(batch.inputs)
         running = {name: make_exit_rule(name, model.train_iterations) for name in rules}
-        with autocast(device, precision):
+        with autocast(device, precision), parametrize.cached():
             for number, state in enumerate(model.states(x, iterations), start=1):
                 if not running and number not in record:
                     continue

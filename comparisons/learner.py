@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from comparisons.hardware import autocast
 from paradigms.base import Paradigm
@@ -45,9 +46,9 @@ class Learner(nn.Module):
     def _unroll(self, x: Tensor, skipped: int, kept: int) -> Tensor:
         state = None
         if skipped:
-            # Its own autocast context: one shared with the pass below would hand it weights that were
-            # cast, and cached, without a gradient.
-            with torch.no_grad(), autocast(x.device, self.precision):
+            # Its own contexts: shared with the pass below, they would hand it weights that were cast or
+            # masked, and cached, without a gradient.
+            with torch.no_grad(), autocast(x.device, self.precision), parametrize.cached():
                 state = self.model.run(x, skipped)
-        with autocast(x.device, self.precision):
+        with autocast(x.device, self.precision), parametrize.cached():
             return self.model.readout(self.model.run(x, kept, state))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded
 from comparisons.exits import validated_iterations
 from comparisons.hardware import autocast, device_name, package_versions
 from comparisons.plan import repeat_command, transfer_difficulties
+from comparisons.pruning import magnitude_scores, prune
 from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import RunFolder, save_tensors
@@ -21,6 +23,7 @@ from comparisons.training import Progress, train_run
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, count_parameters
 from paradigms.layers import channels_last
+from paradigms.lottery import masked_layers
 from tasks import load_task
 from tasks.base import Difficulty, Task
 
@@ -38,7 +41,16 @@ def execute(
     model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
     parameters = count_parameters(model)
     cost = train_cost(spec, task, model)
-    tested, progress, precision = train_run(spec, task, model, folder, accelerator, report)
+    pruned = None
+    if model.pruning:
+        report({"pruning": model.pruning.criterion})
+        rounds = partial(trained_magnitudes, spec, task, folder, accelerator, report)
+        pruned = prune(spec, task, model.to(accelerator.device), accelerator.device, rounds)
+    if pruned and not pruned.connected:
+        tested, precision = model, "fp32"
+        progress = Progress(status="collapsed", reason="no answer depends on the input any more")
+    else:
+        tested, progress, precision = train_run(spec, task, model, folder, accelerator, report)
     facts = {
         "run_id": spec.run_id,
         "task": spec.task,
@@ -61,7 +73,7 @@ def execute(
         "device": device_name(accelerator.device),
         "status": progress.status,
     }
-    rows = _rows_of_diverged(spec, task, facts)
+    rows = _rows_untested(spec, task, facts)
     stop = tested.train_iterations
     if progress.status == "complete":
         report({"testing": "when to stop"})
@@ -79,11 +91,30 @@ def execute(
             "threads": torch.get_num_threads(),
             "versions": package_versions(),
             "command": repeat_command(spec),
+            **(pruned.facts() if pruned else {}),
             "rows": rows,
         }
         folder.finish(result)
     accelerator.wait_for_everyone()
     return folder.result()
+
+
+def trained_magnitudes(
+    spec: RunSpec,
+    task: Task,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    report: Callable[[dict[str, Any]], None],
+    number: int,
+    model: Paradigm,
+) -> dict[str, torch.Tensor]:
+    """|w| of each masked layer after training for round `number` of iterative magnitude pruning.
+
+    A round has a checkpoint and metrics of its own, so that an interrupted one goes on.
+    """
+    report({"round": number})
+    tested, _, _ = train_run(spec, task, model, folder.of_round(number), accelerator, report)
+    return magnitude_scores(masked_layers(tested))
 
 
 def active_parameters(model: Paradigm) -> int:
@@ -213,7 +244,7 @@ def _rows(
     return rows
 
 
-def _rows_of_diverged(spec: RunSpec, task: Task, facts: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows_untested(spec: RunSpec, task: Task, facts: dict[str, Any]) -> list[dict[str, Any]]:
     """A row a test difficulty without numbers, so that the run is seen and never counted as a low score."""
     return [
         {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import os
@@ -59,6 +60,13 @@ class RunFolder:
         self.checkpoint_path = self.path / "checkpoint" / "state.safetensors"
         self.model_path = self.path / "model.safetensors"
         self.examples_path = self.path / "examples.safetensors"
+
+    def of_round(self, number: int) -> RunFolder:
+        """The same run, with checkpoint and metrics of a training that comes before its own."""
+        other = copy.copy(self)
+        other.checkpoint_path = self.path / "checkpoint" / f"round{number}.safetensors"
+        other.metrics_path = self.path / "checkpoint" / f"round{number}.jsonl"
+        return other
 
     @property
     def complete(self) -> bool:

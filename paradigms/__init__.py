@@ -38,10 +38,14 @@ PARADIGMS = {
     "recurrent_resnet_bn": "paradigms.depth:recurrent_resnet_bn",
     "resnet_bn": "paradigms.depth:resnet_bn",
     "recurrent_resnet18": "paradigms.depth:recurrent_resnet18",
+    "lottery": "paradigms.lottery:lottery",
 }
 
 #: Families of names `PREFIX:NAME`; the factory is called with NAME after the spec.
-PREFIXES: dict[str, str] = {"timm": "paradigms.timm_models:timm_model"}
+PREFIXES: dict[str, str] = {
+    "timm": "paradigms.timm_models:timm_model",
+    "lottery": "paradigms.lottery:lottery",
+}
 
 
 def paradigm_names() -> list[str]:
@@ -70,10 +74,13 @@ def _factory(name: str) -> tuple[Any, Callable[..., Paradigm]]:
 
 
 def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
-    """The options of a paradigm, by name."""
+    """The options of a paradigm, by name; those of one that wraps another include the other's."""
     _, make = _factory(name)
-    parameters = inspect.signature(make).parameters.items()
-    return {key: p for key, p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    parameters = inspect.signature(make).parameters
+    options = {k: p for k, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        options |= paradigm_options(name.partition(":")[2] or parameters["base"].default)
+    return options
 
 
 def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:

@@ -47,6 +47,8 @@ class Paradigm(nn.Module):
     max_iterations: int | None = None
     #: Whether the progressive loss (start at a random iteration) makes sense for it.
     progressive: bool = False
+    #: How its weights are to be pruned before training (`paradigms.lottery.Pruning`), if they are.
+    pruning: Any = None
 
     def encode(self, x: Tensor) -> State:
         """The state before the first step."""

@@ -13,8 +13,12 @@ BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
 
 
 def conv3(dims: int, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
-    """3-wide convolution without bias that keeps the size (divides it by the stride, rounding up)."""
-    return CONV[dims](inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    """3-wide convolution without bias that keeps the size (divides it by the stride, rounding up).
+
+    With a stride over 2 it is 2 stride - 1 wide, so that no site goes unread.
+    """
+    width = max(3, 2 * stride - 1)
+    return CONV[dims](inputs, outputs, width, stride=stride, padding=width // 2, bias=False)
 
 
 class ResidualBlock(nn.Module):
@@ -40,7 +44,7 @@ class Recall(nn.Module):
         super().__init__()
         self.state = conv3(dims, width, width)
         self.input = conv3(dims, channels, width, stride)
-        bound = 1 / math.sqrt((width + channels) * 3**dims)
+        bound = 1 / math.sqrt(self.state.weight[0].numel() + self.input.weight[0].numel())
         for part in (self.state, self.input):
             nn.init.uniform_(part.weight, -bound, bound)
 
