@@ -298,7 +298,11 @@ def against_samples(section: Section, key: str) -> Figure | None:
 
 def against_parameters(section: Section, key: str) -> Figure | None:
     """Parameter efficiency: one point per paradigm and telling difficulty."""
-    panels = _panels(section, section.best, "parameters", "trainable parameters", "points")
+    pruned = bool((section.best["active"] < section.best["parameters"]).any())
+    column, label = (
+        ("active", "parameters not pruned") if pruned else ("parameters", "trainable parameters")
+    )
+    panels = _panels(section, section.best, column, label, "points")
     if not panels:
         return None
     return Figure(

@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -23,7 +21,6 @@ from reports.drawing import (
     MOST_BARS,
     Style,
     figure_data,
-    human,
     panel_svg,
     swatch,
 )
@@ -33,17 +30,18 @@ from reports.pictures import ROW, Example, read_examples
 from reports.summary import (
     RULES,
     Section,
-    aggregate,
-    by_rule,
-    count,
     main_rule,
-    peaks,
     percent,
     plural,
-    points,
     sections,
-    seeds_text,
-    span,
+)
+from reports.tables import (
+    accuracy_table,
+    compute_table,
+    pruning_table,
+    rules_table,
+    runs_table,
+    speed_table,
 )
 from reports.words import verdict
 
@@ -88,7 +86,7 @@ def render(records: Records) -> str:
         series=[(s.index, name, Markup(swatch(s))) for name, s in styles.items()],
         overview=top,
         parts=parts,
-        runs=_runs_table(records, found, styles),
+        runs=runs_table(records, found, styles),
         notes=notes,
         rule=RULES[main_rule(records.rows)],
         draw=lambda figure: _figure_part(figure, styles),
@@ -179,121 +177,14 @@ def _section_part(
         "difficulty_name": section.difficulty_name,
         "trained": [section.labels.get(d, f"{d:g}") for d in section.train_difficulties],
         "chance": percent(section.chance) if section.chance > 0 else "",
-        "accuracy": _accuracy_table(section, styles),
-        "rules": _rules_table(section, styles),
-        "compute": _compute_table(section, styles),
+        "accuracy": accuracy_table(section, styles),
+        "rules": rules_table(section, styles),
+        "compute": compute_table(section, styles),
+        "speed": speed_table(section, styles),
+        "pruning": pruning_table(section, records.runs, styles),
         "figures": section_figures(section, records.runs, prefix),
         "pictures": _pictures(section, records.runs, styles, notes),
     }
-
-
-def _accuracy_table(section: Section, styles: dict[str, Style]) -> list[dict[str, Any]]:
-    best = section.best
-    tops = best.groupby("test_difficulty")["mean"].max()
-    main = section.main.drop_duplicates("run_id")
-    table = []
-    for series in section.series:
-        mine = best[best["series"] == series].set_index("test_difficulty")
-        runs = main[main["series"] == series]
-        lost = int((runs["status"] != "complete").sum())
-        seeds = int(mine["seeds"].max()) if len(mine) else 0
-        cells = []
-        for d in section.difficulties:
-            if d not in mine.index:
-                cells.append(None)
-                continue
-            cell = mine.loc[d]
-            cells.append(
-                {
-                    "value": float(cell["mean"]),
-                    "text": points(cell["mean"]),
-                    "span": span(cell["low"], cell["high"]),
-                    "top": bool(cell["mean"] >= tops[d] and cell["mean"] > section.chance),
-                    "basis": f"{seeds_text(cell)}; {count(cell['n_test'])} problems each",
-                    "partial": int(cell["seeds"]) < seeds,
-                }
-            )
-        table.append(
-            {
-                "series": series,
-                "index": styles[series].index,
-                "seeds": seeds,
-                "lost": lost,
-                "samples": count(runs["train_samples"].max()),
-                "parameters": count(runs["parameters"].mean()),
-                "problems": count(mine["n_test"].min()) if len(mine) else "–",
-                "cells": cells,
-            }
-        )
-    return table
-
-
-def _rules_table(section: Section, styles: dict[str, Style]) -> list[dict[str, Any]]:
-    """A group per network that could go on: blind rules one below the other, then the peak."""
-    top = peaks(section.main)
-    order = {rule: i for i, rule in enumerate(RULES)}
-    groups = []
-    for series in section.series:
-        if not section.recurrent.get(series):
-            continue
-        mine = section.ruled[section.ruled["series"] == series]
-        rows = [
-            _rule_row(section, RULES.get(rule, rule), mine[mine["rule"] == rule])
-            for rule in sorted(mine["rule"].unique(), key=lambda r: (order.get(r, 99), r))
-        ]
-        best = top[top["series"] == series]
-        best = best.assign(exit_mean=best["iterations"])
-        rows.append(_rule_row(section, "peak over iterations, chosen on the test data", best, True))
-        groups.append({"series": series, "index": styles[series].index, "rows": rows})
-    return groups
-
-
-def _rule_row(
-    section: Section, rule: str, cells: pd.DataFrame, peak: bool = False
-) -> dict[str, Any]:
-    cells = cells.set_index("test_difficulty")
-    out = []
-    for d in section.difficulties:
-        cell = cells.loc[d] if d in cells.index else None
-        out.append(
-            None
-            if cell is None
-            else {
-                "text": points(cell["mean"]),
-                "span": span(cell["low"], cell["high"]),
-                "iterations": f"{cell['exit_mean']:.4g}" if np.isfinite(cell["exit_mean"]) else "",
-            }
-        )
-    return {"rule": rule, "cells": out, "peak": peak}
-
-
-def _compute_table(section: Section, styles: dict[str, Style]) -> list[dict[str, Any]]:
-    table = []
-    trained = [d for d in section.train_difficulties if d in section.labels][-1:]
-    place = (trained or section.difficulties[:1] or [None])[0]
-    for series in section.series:
-        runs = section.main[section.main["series"] == series].drop_duplicates("run_id")
-        cell = None if place is None else section.cell(series, place)
-        flops = np.nan if cell is None else cell["flops"]
-        table.append(
-            {
-                "series": series,
-                "index": styles[series].index,
-                "parameters": count(runs["parameters"].mean()),
-                "active": count(runs["active_parameters"].mean()),
-                "samples": count(runs["train_samples"].max()),
-                "examples": _human(runs["examples_seen"].mean()),
-                "flops": _human(flops),
-                "train_flops": _human(runs["train_flops"].mean()),
-                "seconds": count(runs["train_seconds"].mean()),
-                "precision": ", ".join(sorted(set(runs["precision"]) - {""})) or "–",
-            }
-        )
-    return table
-
-
-def _human(value: float) -> str:
-    return human(float(value)) if np.isfinite(value) else "–"
 
 
 def _pictures(
@@ -333,82 +224,4 @@ def _example_part(example: Example, section: Section) -> dict[str, Any]:
         "state": state,
         "title": f"{place}: {state}{detail}",
         "example": example,
-    }
-
-
-def _runs_table(
-    records: Records, found: list[Section], styles: dict[str, Style]
-) -> list[dict[str, Any]]:
-    rows = records.rows[records.rows["test_task"] == records.rows["task"]]
-    ruled = by_rule(rows)
-    ruled = ruled[ruled["rule"] == main_rule(rows)]
-    # One run each, so this is its own accuracy and interval.
-    table = aggregate(ruled, ["run_id", "test_difficulty"]).set_index(["run_id", "test_difficulty"])
-    accuracy = table["mean"].to_dict()
-    by_name = {s.name: s for s in found}
-    out, seen = [], set()
-    for _, row in rows.drop_duplicates("run_id").iterrows():
-        run = records.runs.get(row["run_id"], Run(row["run_id"]))
-        section = by_name[row["section"]]
-        hardest = max(section.difficulties, default=np.nan)
-        seen.add(row["run_id"])
-        status = run.status if run.result else row["status"]
-        out.append(
-            {
-                "id": row["run_id"],
-                "task": row["section"],
-                "series": row["series"],
-                "index": styles[row["series"]].index,
-                "seed": row["seed"],
-                "preset": row["preset"],
-                "train_difficulty": row["train_difficulty"],
-                "samples": row["train_samples"],
-                "parameters": row["parameters"],
-                "trained": accuracy.get((row["run_id"], row["train_difficulty"]), np.nan),
-                "hardest": accuracy.get((row["run_id"], hardest), np.nan),
-                "seconds": row["train_seconds"],
-                "status": status,
-                "reason": str(run.result.get("reason") or ""),
-                "command": str(run.result.get("command") or ""),
-            }
-        )
-    out += [_bare_run(run) for run_id, run in records.runs.items() if run_id not in seen]
-    for row in out:
-        row["words"] = {
-            "seed": _plain(row["seed"]),
-            "train_difficulty": _plain(row["train_difficulty"]),
-            "samples": count(row["samples"]),
-            "parameters": count(row["parameters"]),
-            "trained": percent(row["trained"]),
-            "hardest": percent(row["hardest"]),
-            "seconds": count(row["seconds"]),
-        }
-    return out
-
-
-def _plain(value: float) -> str:
-    return f"{value:g}" if np.isfinite(value) else "–"
-
-
-def _bare_run(run: Run) -> dict[str, Any]:
-    """A run without a row of results: what its spec says."""
-    from reports.load import number
-
-    spec, result = run.spec, run.result
-    return {
-        "id": run.run_id,
-        "task": str(spec.get("task", "unknown")),
-        "series": str(spec.get("paradigm", "unknown")),
-        "index": -1,
-        "seed": number(spec.get("seed")),
-        "preset": str(spec.get("preset", "")),
-        "train_difficulty": number(spec.get("train_difficulty")),
-        "samples": number(spec.get("train_samples")),
-        "parameters": number(result.get("parameters")),
-        "trained": np.nan,
-        "hardest": np.nan,
-        "seconds": number(result.get("train_seconds")),
-        "status": run.status,
-        "reason": str(result.get("reason") or ""),
-        "command": str(result.get("command") or ""),
     }

@@ -70,6 +70,7 @@ def aggregate(rows: pd.DataFrame, by: Sequence[str], each: bool = False) -> pd.D
         ci_low=("ci_low", "mean"),
         ci_high=("ci_high", "mean"),
         parameters=("parameters", "mean"),
+        active=("active_parameters", "mean"),
         flops=("flops_per_example", "mean"),
         train_flops=("train_flops", "mean"),
         train_seconds=("train_seconds", "mean"),
