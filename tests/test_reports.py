@@ -19,9 +19,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from reports import build_report
+from reports.drawing import Style
 from reports.figures import section_figures
 from reports.load import NoRecords, load_records
 from reports.summary import aggregate, peaks, percent, sections, wilson
+from reports.tables import speed_table
 from reports.words import reach, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -435,7 +437,7 @@ def _of_seeds(values: list[float], n: int = 500) -> pd.DataFrame:
     frame["run_id"] = [f"r{i}" for i in range(len(values))]
     for column in ("element_accuracy", "ci_low", "ci_high", "parameters", "flops_per_example"):
         frame[column] = np.nan
-    for column in ("train_flops", "train_seconds", "exit_iterations_mean"):
+    for column in ("active_parameters", "train_flops", "train_seconds", "exit_iterations_mean"):
         frame[column] = np.nan
     return frame
 
@@ -516,6 +518,31 @@ def test_the_furthest_is_the_one_that_solves_the_hardest(study):
         assert "dt_net_recall gets farthest" in first
         assert "95\N{NO-BREAK SPACE}% interval" in first
         assert re.search(r"; 2 seeds: \d+\.\d, \d+\.\d; 1,000 problems each", first)
+
+
+def test_what_pruning_left_is_shown_layer_by_layer_and_odd_records_are_not(small):
+    results = sorted((small / "runs").glob("*/result.json"))
+    for place, path in enumerate(results):
+        result = json.loads(path.read_text())
+        result |= {"layer_weights": {"first": [10, 40], "<b>last</b>": [0, 20]}}
+        result |= {"empty_layers": ["<b>last</b>"], "scoring_seconds": 0.5, "train_seconds": 100.0}
+        if place:
+            result["layer_weights"] = {"first": [50, 40]} if place % 2 else "none"
+        path.write_text(json.dumps(result))
+    page = page_of(small)
+    assert page.count("What pruning left") == 1
+    assert "&lt;b&gt;last&lt;/b&gt; (0.0" in page
+    assert "16.7" in page  # 10 of 60
+
+
+def test_iterations_needed_are_the_first_that_reach_the_share(small):
+    (section,) = sections_of(small)
+    (row,) = speed_table(section, {s: Style(i) for i, s in enumerate(section.series)})
+    rows = section.main[(section.main["series"] == row["series"])]
+    rows = rows[(rows["exit_rule"] == "fixed") & (rows["test_difficulty"] == 9)]
+    curve = rows.set_index("iterations")["accuracy"].sort_index()
+    for share, cell in zip((0.5, 0.9, 0.99), row["cells"], strict=True):
+        assert float(cell) == curve.index[curve >= share * curve.max()][0]
 
 
 def test_a_gap_in_what_is_solved_ends_the_reach(small):
