@@ -127,4 +127,5 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     stride = {} if spec.dense else {"stride": 4 if large else 2}
     if preset == "paper":
         return {"options": stride if large else {}}
-    return {"options": {"width": 32 if spec.spatial_dims == 2 else 64, "iterations": 16, **stride}}
+    width = 32 if spec.spatial_dims == 2 else 64
+    return {"options": {"width": width, "iterations": 16 if spec.dense else 8, **stride}}

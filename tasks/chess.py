@@ -126,7 +126,7 @@ class Chess(Task):
         "smoke": {},
         "quick": {
             "train_samples": (10**9,),
-            "train": {"steps": 3000, "batch_size": 128},
+            "train": {"steps": 2000, "batch_size": 128},
             "evaluation": {"iterations": 32},
         },
         "paper": {
