@@ -11,7 +11,7 @@ from torch import Tensor
 
 from names import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec
-from tasks.sampling import below, mix, next_u64, stream, stream_key
+from tasks.sampling import below, mix, next_u64, stream, stream_key, uniform
 
 _TEN = np.uint64(10)
 _TRIES = 40  # draws of an end cell before the maze is carved anew
@@ -85,6 +85,85 @@ def _carve(cells, state, parent):
     return root, tree_hash
 
 
+@njit
+def _open_walls(cells, state, parent, chance, right, down):
+    """Open each wall between two cells with that chance. right, down: uint8 [cells * cells], whether there is a
+    passage from a cell to the next in its row, or column, tree included. Returns the hash of the new ones."""
+    total = cells * cells
+    right[:] = 0
+    down[:] = 0
+    for cell in range(total):
+        above = parent[cell]
+        if above != cell:
+            low = min(cell, above)
+            if abs(cell - above) == 1:
+                right[low] = 1
+            else:
+                down[low] = 1
+    added = np.uint64(0)
+    for cell in range(total):
+        if (cell + 1) % cells > 0 and right[cell] == 0 and uniform(state) < chance:
+            right[cell] = 1
+            added += _edge_hash(cell, cell + 1)
+        if cell < total - cells and down[cell] == 0 and uniform(state) < chance:
+            down[cell] = 1
+            added += _edge_hash(cell, cell + cells)
+    return added
+
+
+@njit
+def _search(cells, root, right, down, parent, queue):
+    """Breadth-first search from the root: `parent` becomes the tree of its shortest paths."""
+    total = cells * cells
+    parent[:] = -1
+    parent[root] = root
+    queue[0] = root
+    first, last = 0, 1
+    while first < last:
+        here = queue[first]
+        first += 1
+        for way in range(4):
+            if way == 0 and here % cells > 0 and right[here - 1]:
+                onward = here - 1
+            elif way == 1 and (here + 1) % cells > 0 and right[here]:
+                onward = here + 1
+            elif way == 2 and here >= cells and down[here - cells]:
+                onward = here - cells
+            elif way == 3 and here < total - cells and down[here]:
+                onward = here + cells
+            else:
+                continue
+            if parent[onward] < 0:
+                parent[onward] = here
+                queue[last] = onward
+                last += 1
+
+
+@njit
+def _ways_out(cells, cell, right, down):
+    """Passages that leave a cell."""
+    ways = 0
+    if cell % cells > 0 and right[cell - 1]:
+        ways += 1
+    if (cell + 1) % cells > 0 and right[cell]:
+        ways += 1
+    if cell >= cells and down[cell - cells]:
+        ways += 1
+    if cell < cells * cells - cells and down[cell]:
+        ways += 1
+    return ways
+
+
+@njit
+def _start_cell(state, cells, ways, right, down):
+    """A cell with one way out (ways = 1) or with more (2), uniform among them; -1 if none was met."""
+    for _ in range(_TRIES):
+        cell = below(state, cells * cells)
+        if (_ways_out(cells, cell, right, down) == 1) == (ways == 1):
+            return cell
+    return np.int64(-1)
+
+
 @njit(inline="always")
 def _paint(x, mask, target, row, r0, c0, scale, is_passage, on_path, colour):
     """Paint one pixel of a maze as a square of scale x scale."""
@@ -98,17 +177,33 @@ def _paint(x, mask, target, row, r0, c0, scale, is_passage, on_path, colour):
 
 
 @njit(nogil=True, cache=True)
-def _fill(indices, cells, key, wanted_split, scale, pad, x, mask, target, starts, ends):
-    """Draw problems into zeroed arrays. starts, ends: int64 [n], the cells of the end points."""
+def _fill(
+    indices, cells, key, wanted_split, scale, pad, chance, ways, x, mask, target, starts, ends
+):
+    """Draw problems into zeroed arrays. starts, ends: int64 [n], the cells of the end points.
+
+    chance: of each wall to be opened after carving. ways: 1 wants the start at a dead end, 2 where there are
+    more ways out, 0 where carving began.
+    """
     total = cells * cells
     parent = np.empty(total, np.int32)
     on_path = np.empty(total, np.uint8)
+    plain = chance == 0 and ways == 0
+    right, down = np.zeros(total, np.uint8), np.zeros(total, np.uint8)
+    queue = np.empty(total, np.int32)
     for row in range(len(indices)):
         state = stream(key, indices[row])
         end = -1
         start = 0
         while end < 0:
             start, tree_hash = _carve(cells, state, parent)
+            if not plain:
+                tree_hash += _open_walls(cells, state, parent, chance, right, down)
+                if ways > 0:
+                    start = _start_cell(state, cells, ways, right, down)
+                    if start < 0:
+                        continue
+                _search(cells, start, right, down, parent, queue)
             for _ in range(_TRIES):
                 candidate = below(state, total - 1)
                 if candidate >= start:
@@ -137,6 +232,15 @@ def _fill(indices, cells, key, wanted_split, scale, pad, x, mask, target, starts
                 cw = pad + (cell % cells + above % cells + 1) * scale
                 both = on_path[cell] & on_path[above]
                 _paint(x, mask, target, row, rw, cw, scale, True, both, 0)
+        if not plain:
+            # Passages that no shortest path from the start takes. None joins two cells of the path: it
+            # would make it shorter.
+            for cell in range(total):
+                for onward, is_open in ((cell + 1, right[cell]), (cell + cells, down[cell])):
+                    if is_open and parent[onward] != cell and parent[cell] != onward:
+                        rw = pad + (cell // cells + onward // cells + 1) * scale
+                        cw = pad + (cell % cells + onward % cells + 1) * scale
+                        _paint(x, mask, target, row, rw, cw, scale, True, 0, 0)
 
 
 @lru_cache(maxsize=8)
@@ -184,6 +288,7 @@ def _count_problems(cells: int) -> dict[int, int]:
 
 
 _SPLIT_NUMBER = {"train": 1, "validation": 2, "test": 3}
+_WAYS = {"carved": 0, "dead_end": 1, "open": 2}
 _COUNTED = 4  # grids up to this many cells a side are small enough to count their problems
 
 
@@ -197,6 +302,12 @@ class Maze(Task):
     drawing: "cells", one pixel a cell and wall, H = 2c + 1; or "published", every pixel doubled and
     padded by 3 black pixels in all, H = 2(2c + 1) + 2. canvas: pad with black to at least this many
     pixels a side (the published networks that read several sizes use 32), or None.
+
+    loops: the chance of each remaining wall between two cells to be opened, so that several paths lead to
+    the end. The target is a shortest one; an answer that marks any other of the same length is right too.
+    start: "carved", where carving began, as published: always a dead end, for a grid without one cell is in
+    one piece, which carving fills before it comes back; any "dead_end"; or a cell with more ways out
+    ("open"). With both, "learned an algorithm" can be doubted as Knutson et al. do (arXiv 2410.03020).
 
     The end cell is drawn until the problem's hash falls into the split asked for, so that no problem
     is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
@@ -219,13 +330,25 @@ class Maze(Task):
         },
     }
 
-    def __init__(self, drawing: str = "cells", canvas: int | None = None) -> None:
+    def __init__(
+        self,
+        drawing: str = "cells",
+        canvas: int | None = None,
+        loops: float = 0.0,
+        start: str = "carved",
+    ) -> None:
         if drawing not in ("cells", "published"):
             raise unknown_name("maze drawing", drawing, ("cells", "published"))
+        if start not in _WAYS:
+            raise unknown_name("maze start", start, _WAYS)
+        if isinstance(loops, bool) or not isinstance(loops, (int, float)) or not 0 <= loops <= 1:
+            raise ValueError(f"maze loops must be a chance from 0 to 1, not {loops!r}")
         if canvas is not None and (not isinstance(canvas, int) or canvas < 1):
             raise ValueError(f"maze canvas must be a positive number of pixels, not {canvas!r}")
         self.drawing = drawing
         self.canvas = canvas
+        self.loops = float(loops)
+        self.start = start
         self.spec = TaskSpec(
             name="maze",
             in_channels=3,
@@ -251,6 +374,8 @@ class Maze(Task):
 
     def capacity(self, difficulty: Difficulty, split: str) -> int | None:
         cells = (int(difficulty) + 1) // 2
+        if self.loops or self.start != "carved":
+            return None
         return _count_problems(cells)[_SPLIT_NUMBER[split]] if cells <= _COUNTED else None
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
@@ -265,9 +390,58 @@ class Maze(Task):
         key = stream_key("maze", seed, split, size)
         wanted = _SPLIT_NUMBER[split]
         _fill(
-            indices, (size + 1) // 2, key, wanted, scale, pad, inputs, mask, targets, starts, ends
+            indices,
+            (size + 1) // 2,
+            key,
+            wanted,
+            scale,
+            pad,
+            self.loops,
+            _WAYS[self.start],
+            inputs,
+            mask,
+            targets,
+            starts,
+            ends,
         )
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(mask))
 
+    def correct(self, logits: Tensor, batch: Batch) -> Tensor:
+        """bool [n]: every pixel is right; with loops, the pixels marked are a shortest path, whichever."""
+        if not self.loops:
+            return super().correct(logits, batch)
+        answer = self.predict(logits, batch)
+        # Doubled pixels: every other one, if it is like its three neighbours.
+        scale = 1 if self.drawing == "cells" else 2
+        first = (answer.shape[-1] // 2 + 1) % 2 if scale == 2 else 0
+        coarse = slice(first, answer.shape[-1] - first, scale)
+        small = Batch(
+            batch.inputs[:, :, coarse, coarse], batch.targets[:, coarse, coarse], batch.mask
+        )
+        found = answer[:, coarse, coarse]
+        inside = answer[:, first : answer.shape[-1] - first, first : answer.shape[-1] - first]
+        whole = found.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+        same = (inside == whole[:, : inside.shape[1], : inside.shape[2]]).flatten(1).all(1)
+        return super().correct(logits, batch) | (same & _shortest_path(found, small))
+
     def picture(self, inputs: Tensor) -> Tensor:
         return inputs
+
+
+def _shortest_path(marked: Tensor, batch: Batch) -> Tensor:
+    """bool [n]: the marked pixels (int64 [n, h, w], passages only) join start and end, as few as possible.
+
+    As many as the target's, both ends among them with one marked neighbour each and all others with two:
+    that is a path between the ends and perhaps rings beside it, for which nothing is left.
+    """
+    start = (batch.inputs[:, 1] > 0.5) & (batch.inputs[:, 0] < 0.5)
+    end = (batch.inputs[:, 0] > 0.5) & (batch.inputs[:, 1] < 0.5)
+    ends = (start | end).long()
+    framed = torch.nn.functional.pad(marked, (1, 1, 1, 1))
+    neighbours = (
+        framed[:, :-2, 1:-1] + framed[:, 2:, 1:-1] + framed[:, 1:-1, :-2] + framed[:, 1:-1, 2:]
+    )
+    fits = (marked == 0) | (neighbours == 2 - ends)
+    as_many = marked.flatten(1).sum(1) == batch.targets.flatten(1).sum(1)
+    with_ends = ((marked * ends).flatten(1).sum(1)) == 2
+    return fits.flatten(1).all(1) & as_many & with_ends

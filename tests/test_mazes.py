@@ -157,3 +157,132 @@ def test_a_large_maze_can_be_drawn():
     _, target, passages = one(801, 0, 0)
     assert passages.shape == (803, 803)
     assert target.sum() > 401
+
+
+# --- loops and starts --------------------------------------------------------------------------------
+
+LOOPY = {"loops": 0.3}
+
+
+@given(SIZES, st.integers(0, 2**32), st.sampled_from([0.05, 0.3, 1.0]), SPLITS)
+def test_with_loops_the_target_is_a_shortest_path(size, seed, chance, split):
+    picture, target, passages = one(size, seed, 7, split, loops=chance)
+    start, end = ends(picture)
+    from_start, from_end = distances(passages, start), distances(passages, end)
+    assert len(from_start) == passages.sum(), "everything can be reached"
+    length = from_start[end]
+    path = {tuple(s) for s in np.argwhere(target)}
+    assert len(path) == length + 1
+    assert all(from_start[s] + from_end[s] == length for s in path)
+    assert {from_start[s] for s in path} == set(range(length + 1)), "one site at each distance"
+
+
+def test_walls_are_opened_about_as_often_as_asked():
+    cells = 17
+    walls = 2 * cells * (cells - 1) - (cells**2 - 1)  # left by the tree
+    passages = load_task("maze", loops=0.2).sample(33, 400).mask
+    opened = passages.flatten(1).sum(1).double() - (2 * cells**2 - 1)
+    share = (opened / walls).mean().item()
+    assert abs(share - 0.2) < 4 * (0.16 / (400 * walls)) ** 0.5
+    everything = load_task("maze", loops=1.0).sample(9, 2).mask[0, 1:-1, 1:-1]
+    assert everything[::2].all()
+    assert everything[:, ::2].all()
+
+
+def test_without_loops_a_maze_is_what_it_always_was():
+    plain, asked = (load_task("maze", **o).sample(13, 20) for o in ({}, {"loops": 0.0}))
+    assert torch.equal(plain.inputs, asked.inputs)
+
+
+def logits_of(answer: torch.Tensor) -> torch.Tensor:
+    return (
+        torch.stack([-answer.float(), answer.float()], 1)
+        - 0.5 * torch.tensor([0.0, 1.0])[None, :, None, None]
+    )
+
+
+def walked(passages, start, end, rng) -> np.ndarray:
+    """A random shortest path."""
+    to_end = distances(passages, end)
+    path, here = np.zeros(passages.shape, np.int64), start
+    path[here] = 1
+    while here != end:
+        r, c = here
+        sites = ((r + 1, c), (r - 1, c), (r, c + 1), (r, c - 1))
+        here = tuple(rng.choice([s for s in sites if to_end.get(s, -1) == to_end[here] - 1]))
+        path[here] = 1
+    return path
+
+
+@pytest.mark.parametrize("drawing", ["cells", "published"])
+@given(seed=st.integers(0, 2**32))
+def test_every_shortest_path_is_right_and_nothing_else_is(drawing, seed):
+    rng = np.random.default_rng(seed)
+    small, task = load_task("maze", **LOOPY), load_task("maze", drawing=drawing, **LOOPY)
+    batch = small.sample(13, 8, seed=seed)
+    paths = [
+        walked(m.numpy(), *ends(x.numpy()), rng)
+        for x, m in zip(batch.inputs, batch.mask, strict=True)
+    ]
+    answers = torch.from_numpy(np.stack(paths))
+    wrong = answers.clone()
+    for i in range(len(wrong)):
+        # One pixel more, or one less, or a piece moved elsewhere.
+        sites = np.argwhere(batch.mask[i].numpy() & (paths[i] == i % 2))
+        wrong[(i, *rng.choice(sites))] = 1 - i % 2
+    drawn = task.sample(13, 8, seed=seed)
+
+    def enlarged(answer):
+        if drawing == "cells":
+            return answer
+        double = answer.repeat_interleave(2, 1).repeat_interleave(2, 2)
+        return torch.nn.functional.pad(double, (1, 1, 1, 1))
+
+    assert task.correct(logits_of(enlarged(answers)), drawn).all()
+    assert not task.correct(logits_of(enlarged(wrong)), drawn).any()
+    if drawing == "published":
+        torn = enlarged(answers)
+        for i in range(len(torn)):
+            site = rng.choice(np.argwhere((torn[i] == 0).numpy() & drawn.mask[i].numpy()))
+            torn[(i, *site)] = 1
+        assert not task.correct(logits_of(torn), drawn).any()
+
+
+def test_ties_are_met_so_that_accepting_them_matters():
+    batch = load_task("maze", loops=0.5).sample(13, 100)
+    tied = 0
+    for x, m in zip(batch.inputs.numpy(), batch.mask.numpy(), strict=True):
+        start, end = ends(x)
+        a, b = distances(m, start), distances(m, end)
+        tied += sum(a[s] + b[s] == a[end] for s in a) > a[end] + 1
+    assert tied > 20
+
+
+@given(SIZES, st.integers(0, 2**32), st.sampled_from([0.0, 0.2]))
+def test_starts_are_dead_ends_or_open_as_asked(size, seed, loops):
+    for kind in ("dead_end", "open"):
+        picture, _, passages = one(size, seed, 1, start=kind, loops=loops)
+        r, c = ends(picture)[0]
+        ways = int(passages[[r - 1, r + 1, r, r], [c, c, c - 1, c + 1]].sum())
+        assert (ways == 1) == (kind == "dead_end")
+
+
+@given(SIZES, st.integers(0, 2**32))
+def test_carving_always_begins_at_a_dead_end(size, seed):
+    picture, _, passages = one(size, seed, 1)
+    r, c = ends(picture)[0]
+    assert passages[[r - 1, r + 1, r, r], [c, c, c - 1, c + 1]].sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"loops": 1.5}, "chance from 0 to 1"),
+        ({"loops": True}, "chance from 0 to 1"),
+        ({"loops": "many"}, "chance from 0 to 1"),
+        ({"start": "corner"}, "unknown maze start 'corner'; known: "),
+    ],
+)
+def test_loops_and_starts_that_make_no_sense_are_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        load_task("maze", **options)
