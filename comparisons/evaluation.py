@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch.nn.utils import parametrize
 
-from comparisons.exits import make_exit_rule, mean_confidence
+from comparisons.exits import Look, make_exit_rule, mean_confidence, state_change
 from comparisons.hardware import autocast
 from paradigms.base import Paradigm
 from paradigms.layers import channels_last
@@ -31,12 +32,15 @@ class Tally:
 
 @dataclass
 class Scores:
-    """n problems; `fixed` by iteration, `rules` by exit rule; loss is the mean in nats at the last iteration."""
+    """n problems. fixed: by iteration. rules: by exit rule, then by budget, the most iterations allowed.
+    exits: by exit rule, how many problems were answered at which iteration, with the whole budget. loss:
+    the mean in nats at the last iteration."""
 
     n: int
     loss: float
     fixed: dict[int, Tally] = field(default_factory=dict)
-    rules: dict[str, Tally] = field(default_factory=dict)
+    rules: dict[str, dict[int, Tally]] = field(default_factory=dict)
+    exits: dict[str, dict[int, int]] = field(default_factory=dict)
 
 
 def recorded_iterations(most: int, train_iterations: int) -> list[int]:
@@ -85,12 +89,16 @@ def evaluate(
     batches = batch_slices(task, difficulty, count)[
         accelerator.process_index :: accelerator.num_processes
     ]
-    names = [f"{i}" for i in record] + list(rules)
-    sums = torch.zeros(len(names) + 1, 3, dtype=torch.float64, device=device)
+    rows = len(record) * (1 + len(rules))
+    sums = torch.zeros(rows + 1, 3, dtype=torch.float64, device=device)
+    exits = torch.zeros(len(rules), iterations + 1, dtype=torch.int64, device=device)
+    moving = "convergence" in rules
     for indices in batches:
         batch = task.sample(difficulty, seed=seed, split=split, indices=indices).to(device)
         x = channels_last(batch.inputs)
-        running = {name: make_exit_rule(name, model.train_iterations) for name in rules}
+        running = [make_exit_rule(name, model.train_iterations) for name in rules]
+        change = torch.full((len(batch),), math.inf, device=device)
+        before = None
         with autocast(device, precision), parametrize.cached():
             for number, state in enumerate(model.states(x, iterations), start=1):
                 if not running and number not in record:
@@ -98,31 +106,39 @@ def evaluate(
                 logits = model.readout(state).float()
                 correct = task.correct(logits, batch)
                 elements = task.element_accuracy(logits, batch)
-                if number in record:
-                    row = sums[record.index(number)]
-                    row += torch.stack(
-                        [
-                            correct.sum(),
-                            elements.sum(),
-                            correct.new_tensor(number * len(batch), dtype=torch.float64),
-                        ]
-                    )
                 if running:
+                    if moving and before is not None:
+                        change = state_change(before, state.hidden)
+                    before = state.hidden if moving else None
                     answer = task.predict(logits, batch)
                     confidence = mean_confidence(logits, batch.mask)
-                    for rule in running.values():
-                        rule.update(number, answer, confidence, correct, elements)
-        for place, rule in enumerate(running.values(), start=len(record)):
-            sums[place] += torch.stack(
-                [rule.correct.sum(), rule.elements.sum(), rule.iteration.sum().double()]
-            )
+                    for rule in running:
+                        rule.update(Look(number, answer, confidence, change, correct, elements))
+                if number in record:
+                    here = [(correct, elements, torch.full_like(elements, number))]
+                    here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
+                    place = record.index(number)
+                    for held, row in zip(here, sums[place : rows : len(record)], strict=True):
+                        row += torch.stack([part.sum().double() for part in held])
+        for rule, counts in zip(running, exits, strict=True):
+            counts += torch.bincount(rule.iteration, minlength=iterations + 1)
         sums[-1, 0] += task.loss(logits, batch).double() * len(batch)
     sums = accelerator.reduce(sums, "sum").tolist()
+    exits = accelerator.reduce(exits, "sum").tolist()
     model.train(was_training)
-    tallies = {name: Tally(*row) for name, row in zip(names, sums[:-1], strict=True)}
+
+    def tallies(group: int) -> dict[int, Tally]:
+        first = group * len(record)
+        own = sums[first : first + len(record)]
+        return {i: Tally(*row) for i, row in zip(record, own, strict=True)}
+
     return Scores(
         n=count,
         loss=sums[-1][0] / count,
-        fixed={i: tallies[f"{i}"] for i in record},
-        rules={name: tallies[name] for name in rules},
+        fixed=tallies(0),
+        rules={name: tallies(i) for i, name in enumerate(rules, start=1)},
+        exits={
+            name: {i: c for i, c in enumerate(counts) if c}
+            for name, counts in zip(rules, exits, strict=True)
+        },
     )

@@ -1,11 +1,13 @@
 """Exit rules: which iteration's answer counts, decided while iterating, for each problem by itself.
 
-Schwarzschild et al. 2021. A rule sees the answers, never whether they are right.
+The first three are those of Schwarzschild et al. 2021. A rule sees the answers, never whether they are
+right, but for the oracle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,57 +17,77 @@ from comparisons.statistics import wilson_interval
 from names import unknown_name
 
 
+class Look(NamedTuple):
+    """What one more iteration shows of n problems.
+
+    answer: int64 [n, ...]. confidence: float [n], mean over the elements. change: float [n], how far the state
+    moved as a share of its length; infinite after the first step. correct: bool [n] and elements: float
+    [n], what the answer is worth; only the oracle looks at them.
+    """
+
+    iteration: int
+    answer: Tensor
+    confidence: Tensor
+    change: Tensor
+    correct: Tensor
+    elements: Tensor
+
+
 class ExitRule:
-    """Holds, per problem, the iteration chosen so far and what the answer there was worth."""
+    """Holds, per problem, the iteration chosen so far and what the answer there was worth.
+
+    At any time it holds what the rule would answer if the iterations ended there. stopped: bool [n], where
+    no further iteration can change that, so that the problem may leave the batch.
+    """
 
     def __init__(self, train_iterations: int) -> None:
         self.train_iterations = train_iterations
         self.iteration: Tensor | None = None  # int64 [n]
         self.correct: Tensor | None = None  # bool [n]
         self.elements: Tensor | None = None  # float [n]
+        self.stopped: Tensor | None = None  # bool [n]
 
-    def update(
-        self, iteration: int, answer: Tensor, confidence: Tensor, correct: Tensor, elements: Tensor
-    ) -> None:
-        """One more iteration. answer: int64 [n, ...]; confidence: float [n], mean over the elements."""
-        if self.iteration is None:
-            self.iteration = torch.full_like(correct, iteration, dtype=torch.int64)
-            self.correct, self.elements = correct.clone(), elements.clone()
-            self.chooses(iteration, answer, confidence)
-            return
-        chosen = self.chooses(iteration, answer, confidence)
-        self.iteration = torch.where(chosen, iteration, self.iteration)
-        self.correct = torch.where(chosen, correct, self.correct)
-        self.elements = torch.where(chosen, elements, self.elements)
+    def update(self, look: Look) -> None:
+        """One more iteration."""
+        if self.stopped is None:
+            self.iteration = torch.full_like(look.correct, look.iteration, dtype=torch.int64)
+            self.correct, self.elements = look.correct.clone(), look.elements.clone()
+            self.stopped = torch.zeros_like(look.correct)
+        chosen = self.chooses(look)
+        self.iteration = torch.where(chosen, look.iteration, self.iteration)
+        self.correct = torch.where(chosen, look.correct, self.correct)
+        self.elements = torch.where(chosen, look.elements, self.elements)
 
-    def chooses(self, iteration: int, answer: Tensor, confidence: Tensor) -> Tensor:
-        """bool [n]: this iteration's answer replaces the one held."""
+    def chooses(self, look: Look) -> Tensor:
+        """bool [n]: this iteration's answer replaces the one held. Sets `stopped` where it is final."""
         raise NotImplementedError
+
+    def stop_at(self, done: Tensor) -> Tensor:
+        """Take this iteration wherever the rule has not stopped, and stop there where `done`."""
+        going = ~self.stopped
+        self.stopped = self.stopped | done
+        return going
 
 
 class NPlusTwo(ExitRule):
     """Two iterations more than in training."""
 
-    def chooses(self, iteration: int, answer: Tensor, confidence: Tensor) -> Tensor:
-        take = iteration <= self.train_iterations + 2
-        return torch.full((len(answer),), take, device=answer.device)
+    def chooses(self, look: Look) -> Tensor:
+        done = look.iteration >= self.train_iterations + 2
+        return self.stop_at(torch.full_like(self.stopped, done))
 
 
 class Agreement(ExitRule):
     """Stop when an answer repeats the one before it; the last answer where none does."""
 
     previous: Tensor | None = None
-    stopped: Tensor | None = None
 
-    def chooses(self, iteration: int, answer: Tensor, confidence: Tensor) -> Tensor:
-        if self.previous is None:
-            self.stopped = torch.zeros(len(answer), dtype=torch.bool, device=answer.device)
-            going = ~self.stopped
-        else:
-            going = ~self.stopped
-            self.stopped |= (answer == self.previous).reshape(len(answer), -1).all(1)
-        self.previous = answer
-        return going
+    def chooses(self, look: Look) -> Tensor:
+        repeats = torch.zeros_like(self.stopped)
+        if self.previous is not None:
+            repeats = (look.answer == self.previous).reshape(len(repeats), -1).all(1)
+        self.previous = look.answer
+        return self.stop_at(repeats)
 
 
 class MaximumConfidence(ExitRule):
@@ -73,19 +95,41 @@ class MaximumConfidence(ExitRule):
 
     best: Tensor | None = None
 
-    def chooses(self, iteration: int, answer: Tensor, confidence: Tensor) -> Tensor:
+    def chooses(self, look: Look) -> Tensor:
         if self.best is None:
-            self.best = confidence
-            return torch.ones_like(confidence, dtype=torch.bool)
-        better = confidence > self.best
-        self.best = torch.maximum(self.best, confidence)
+            self.best = look.confidence
+            return torch.ones_like(self.stopped)
+        better = look.confidence > self.best
+        self.best = torch.maximum(self.best, look.confidence)
         return better
+
+
+class Convergence(ExitRule):
+    """Stop when the state moves by less than 1 % of its length; the last answer where it never does.
+
+    bfloat16 tells values apart to about 0.4 %, so much less could not be seen with it.
+    """
+
+    tolerance = 0.01
+
+    def chooses(self, look: Look) -> Tensor:
+        return self.stop_at(look.change < self.tolerance)
+
+
+class Oracle(ExitRule):
+    """The first right answer; the last where there is none. It sees what is right: an upper bound for any
+    rule, never a result."""
+
+    def chooses(self, look: Look) -> Tensor:
+        return self.stop_at(look.correct)
 
 
 EXIT_RULES: dict[str, type[ExitRule]] = {
     "n_plus_2": NPlusTwo,
     "agreement": Agreement,
     "maximum_confidence": MaximumConfidence,
+    "convergence": Convergence,
+    "oracle": Oracle,
 }
 
 
@@ -122,3 +166,15 @@ def validated_iterations(accuracy: Mapping[int, float], n: int) -> int:
     best = max(accuracy.values())
     low, _ = wilson_interval(round(best * n), n)
     return max(i for i, share in accuracy.items() if share >= low)
+
+
+def state_change(before: Any, after: Any) -> Tensor:
+    """float [n]: length of the difference of two hidden states, as a share of the first's; states are
+    tensors [n, ...] or tuples of them, taken as one long vector."""
+    old = before if isinstance(before, tuple) else (before,)
+    new = after if isinstance(after, tuple) else (after,)
+    moved = sum(
+        (b.float() - a.float()).flatten(1).square().sum(1) for a, b in zip(old, new, strict=True)
+    )
+    length = sum(a.float().flatten(1).square().sum(1) for a in old)
+    return (moved / length.clamp_min(1e-12)).sqrt()

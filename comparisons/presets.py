@@ -44,7 +44,7 @@ USUAL_PARADIGMS = {
     "cabc": (*DEFAULT_PARADIGMS, "hgru"),
     **dict.fromkeys(
         ("cifar10", "svhn", "emnist", "digits"),
-        ("recurrent_resnet_bn", "resnet_bn", "narrow_resnet18"),
+        ("recurrent_resnet_bn", "resnet_bn"),
     ),
 }
 

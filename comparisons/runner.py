@@ -175,7 +175,7 @@ def test_run(
             accelerator=accelerator,
             precision=facts["precision"],
         )
-        rows += _rows(facts, task, difficulty, scores, cost, most, stop)
+        rows += _rows(facts, task, difficulty, scores, cost, stop)
     return rows
 
 
@@ -209,12 +209,15 @@ def _rows(
     difficulty: Difficulty,
     scores: Scores,
     cost: Cost,
-    most: int,
     stop: int,
 ) -> list[dict[str, Any]]:
     answers = [("fixed", number, tally) for number, tally in scores.fixed.items()]
     answers += [("validated", stop, scores.fixed[stop])]
-    answers += [(rule, most, tally) for rule, tally in scores.rules.items()]
+    answers += [
+        (rule, budget, tally)
+        for rule, by_budget in scores.rules.items()
+        for budget, tally in by_budget.items()
+    ]
     rows = []
     for rule, iterations, tally in answers:
         low, high = wilson_interval(round(tally.correct), scores.n)

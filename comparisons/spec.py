@@ -57,7 +57,13 @@ class EvaluationSpec:
     difficulties: tuple[int | str, ...] = ()
     samples: int = 1000
     iterations: int = 64
-    exit_rules: tuple[str, ...] = ("n_plus_2", "agreement", "maximum_confidence")
+    exit_rules: tuple[str, ...] = (
+        "n_plus_2",
+        "agreement",
+        "maximum_confidence",
+        "convergence",
+        "oracle",
+    )
     seed: int = 0
     pictures: int = 6
     transfer: dict[str, dict[str, Any]] = field(default_factory=dict)

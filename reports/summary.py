@@ -27,7 +27,9 @@ RULES = {
     "n_plus_2": "two iterations more than in training",
     "agreement": "agreement (stops when an answer repeats)",
     "maximum_confidence": "maximum confidence",
+    "convergence": "convergence (stops when the state moves by under 1 %)",
 }
+ORACLE = "the first right answer (oracle: an upper bound)"
 
 
 def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,7 +111,9 @@ def by_rule(rows: pd.DataFrame) -> pd.DataFrame:
     trained = upto.drop_duplicates(_CONDITION, keep="last")
     whole = np.fmin(trained["train_iterations"], trained["max_iterations"])
     trained = trained[trained["iterations"] == whole].assign(rule="trained")
-    others = rows[rows["exit_rule"] != "fixed"].sort_values("iterations", kind="stable")
+    others = rows[~rows["exit_rule"].isin(["fixed", "oracle"])].sort_values(
+        "iterations", kind="stable"
+    )
     others = others.drop_duplicates([*_CONDITION, "exit_rule"], keep="last")
     return pd.concat([last, trained, others.assign(rule=others["exit_rule"])], ignore_index=True)
 
@@ -119,6 +123,12 @@ def main_rule(rows: pd.DataFrame) -> str:
     measured = rows[rows["accuracy"].notna()]
     have = measured.loc[measured["exit_rule"] == "validated", "run_id"]
     return "validated" if len(have) and set(have) == set(measured["run_id"]) else "last"
+
+
+def oracle(rows: pd.DataFrame) -> pd.DataFrame:
+    """Per series and difficulty the accuracy of stopping at the first right answer: what no rule can beat."""
+    told = rows[rows["exit_rule"] == "oracle"].sort_values("iterations", kind="stable")
+    return aggregate(told.drop_duplicates(_CONDITION, keep="last"), ["series", "test_difficulty"])
 
 
 def peaks(rows: pd.DataFrame) -> pd.DataFrame:

@@ -10,12 +10,14 @@ import pandas as pd
 from reports.drawing import Style, human
 from reports.load import Records, Run, number
 from reports.summary import (
+    ORACLE,
     RULES,
     Section,
     aggregate,
     by_rule,
     count,
     main_rule,
+    oracle,
     peaks,
     percent,
     points,
@@ -67,7 +69,7 @@ def accuracy_table(section: Section, styles: dict[str, Style]) -> list[dict[str,
 
 def rules_table(section: Section, styles: dict[str, Style]) -> list[dict[str, Any]]:
     """A group per network that could go on: blind rules one below the other, then the peak."""
-    top = peaks(section.main)
+    top, told = peaks(section.main), oracle(section.main)
     order = {rule: i for i, rule in enumerate(RULES)}
     groups = []
     for series in section.series:
@@ -81,6 +83,9 @@ def rules_table(section: Section, styles: dict[str, Style]) -> list[dict[str, An
         best = top[top["series"] == series]
         best = best.assign(exit_mean=best["iterations"])
         rows.append(_rule_row(section, "peak over iterations, chosen on the test data", best, True))
+        bound = told[told["series"] == series]
+        if len(bound):
+            rows.append(_rule_row(section, ORACLE, bound, True))
         groups.append({"series": series, "index": styles[series].index, "rows": rows})
     return groups
 

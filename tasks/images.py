@@ -113,7 +113,7 @@ _PRESETS = {
     "quick": {
         "train_samples": _ALL,
         "train": {
-            "steps": 6000,
+            "steps": 4000,
             "batch_size": 128,
             "optimizer": "adamw",
             "learning_rate": 3e-3,

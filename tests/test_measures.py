@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -14,7 +15,14 @@ from scipy.stats import binom
 
 from comparisons.cost import count_cost
 from comparisons.evaluation import evaluate, recorded_iterations
-from comparisons.exits import make_exit_rule, mean_confidence, validated_iterations
+from comparisons.exits import (
+    EXIT_RULES,
+    Look,
+    make_exit_rule,
+    mean_confidence,
+    state_change,
+    validated_iterations,
+)
 from comparisons.objectives import progressive_draw, rate
 from comparisons.statistics import wilson_interval
 from paradigms import build_paradigm
@@ -73,12 +81,14 @@ def test_shares_that_make_no_sense_are_refused(right, count):
         wilson_interval(right, count)
 
 
-def replay(name: str, answers: list[list[int]], confidence: list[list[float]], trained: int = 2):
+def replay(name, answers, confidence, trained=2, change=None):
     """Exit iterations of a rule fed with answers and confidences, [iteration][problem]."""
     rule = make_exit_rule(name, trained)
     for i, (a, c) in enumerate(zip(answers, confidence, strict=True), start=1):
         right = torch.tensor(a) == 7
-        rule.update(i, torch.tensor(a).reshape(-1, 1), torch.tensor(c), right, right.float())
+        moved = torch.tensor(change[i - 1]) if change else torch.ones(len(a))
+        answer = torch.tensor(a).reshape(-1, 1)
+        rule.update(Look(i, answer, torch.tensor(c), moved, right, right.float()))
     return rule.iteration.tolist(), rule.correct.tolist()
 
 
@@ -96,6 +106,53 @@ def test_maximum_confidence_takes_the_first_most_confident_iteration():
 
 def test_n_plus_2_takes_two_iterations_more_than_trained():
     assert replay("n_plus_2", ANSWERS, CONFIDENCE, trained=1) == ([3, 3, 3], [True, True, False])
+
+
+def test_convergence_stops_where_the_state_hardly_moves_else_at_the_last():
+    change = [
+        [math.inf] * 3,
+        [0.5, 0.005, 0.2],
+        [0.009, 0.5, 0.2],
+        [0.0, 0.0, 0.2],
+        [1.0, 1.0, 0.2],
+    ]
+    found = replay("convergence", ANSWERS, CONFIDENCE, change=change)
+    assert found == ([3, 2, 5], [True, False, False])
+
+
+def test_the_oracle_takes_the_first_right_answer_and_is_never_beaten():
+    assert replay("oracle", ANSWERS, CONFIDENCE) == ([2, 3, 1], [True, True, True])
+    for name in EXIT_RULES:
+        _, right = replay(name, ANSWERS, CONFIDENCE)
+        assert sum(right) <= 3
+
+
+def test_a_rule_that_stopped_holds_its_answer_whatever_follows():
+    for name in EXIT_RULES:
+        rule, held = make_exit_rule(name, 2), []
+        for i, (a, c) in enumerate(zip(ANSWERS, CONFIDENCE, strict=True), start=1):
+            right = torch.tensor(a) == 7
+            moved = torch.tensor([0.001, 1.0, 0.001])
+            look = Look(
+                i, torch.tensor(a).reshape(-1, 1), torch.tensor(c), moved, right, right.float()
+            )
+            rule.update(look)
+            held.append((rule.stopped.clone(), rule.iteration.clone(), rule.correct.clone()))
+        for (stopped, at, right), (later, then, still) in itertools.pairwise(held):
+            assert (later | ~stopped).all()
+            assert torch.equal(at[stopped], then[stopped])
+            assert torch.equal(right[stopped], still[stopped])
+
+
+def test_the_change_of_a_state_is_its_relative_distance_whatever_its_parts():
+    a, b = torch.rand(3, 2, 4), torch.rand(3, 5)
+    assert state_change((a, b), (a, b)).tolist() == [0, 0, 0]
+    torch.testing.assert_close(state_change((a, b), (1.1 * a, 1.1 * b)), torch.full((3,), 0.1))
+    both = torch.cat([a.flatten(1), b], 1)
+    c, d = torch.rand(3, 2, 4), torch.rand(3, 5)
+    other = torch.cat([c.flatten(1), d], 1)
+    expected = (other - both).norm(dim=1) / both.norm(dim=1)
+    torch.testing.assert_close(state_change((a, b), (c, d)), expected)
 
 
 def test_the_validated_rule_takes_the_most_iterations_that_cost_nothing():
@@ -219,3 +276,35 @@ def test_costs_are_those_of_the_convolutions():
     assert cost.readout == taps * (width * 32 + 32 * 8 + 8 * 2)
     assert cost.inference(5) == cost.fixed + 5 * cost.step + cost.readout
     assert cost.training(2, 3) == 3 * cost.fixed + 2 * cost.step + 9 * cost.step + 3 * cost.readout
+
+
+def test_what_a_rule_answers_under_a_budget_is_what_it_gives_when_iterations_end_there():
+    task = load_task("prefix_sums")
+    torch.manual_seed(1)
+    model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=4)
+
+    def scores(iterations: int):
+        return evaluate(
+            model,
+            task,
+            16,
+            split="test",
+            count=300,
+            seed=0,
+            iterations=iterations,
+            record=sorted({1, 3, iterations}),
+            rules=tuple(EXIT_RULES),
+            accelerator=Accelerator(),
+            precision="fp32",
+        )
+
+    long = scores(12)
+    for budget in (1, 3, 12):
+        short = scores(budget)
+        for name in EXIT_RULES:
+            assert long.rules[name][budget] == short.rules[name][budget], (name, budget)
+    for name, counts in long.exits.items():
+        assert sum(counts.values()) == 300
+        assert sum(i * c for i, c in counts.items()) == long.rules[name][12].iterations
+    most = max(t.correct for by in (long.fixed, long.rules["agreement"]) for t in by.values())
+    assert long.rules["oracle"][12].correct >= most
