@@ -9,14 +9,15 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
-from reports.load import Run, number
-from reports.summary import RULES, Section, aggregate, by_rule, count, plural
+from reports.load import Records, Run, number
+from reports.summary import RULES, Section, aggregate, by_rule, count, plural, sections
 
 MOST_POINTS = 120  # a line keeps at most this many, spread evenly along its axis
 MOST_PANELS = 6
@@ -268,13 +269,18 @@ def _spread(places: Sequence[float], most: int = MOST_PANELS) -> list[float]:
 def _telling(section: Section) -> list[float]:
     """Up to three difficulties worth a panel: as trained, and harder ones that anyone solves at all."""
     trained = [d for d in section.train_difficulties if d in section.labels][-1:]
-    best = section.best.groupby("test_difficulty")["mean"].max()
-    floor = section.chance + 0.05 * (1 - section.chance)
     harder = [d for d in section.difficulties if not trained or d > trained[0]]
-    solved = [d for d in harder if best.get(d, 0) >= floor]
+    solved = _solved_at_all(section, harder)
     if not trained:
         return _spread(solved or harder, 3)
     return [*trained, *_spread(solved, 2)] if solved else [*trained, *harder[:1]]
+
+
+def _solved_at_all(section: Section, places: list[float]) -> list[float]:
+    """Those of the difficulties at which the best is clearly above chance."""
+    best = section.best.groupby("test_difficulty")["mean"].max()
+    floor = section.chance + 0.05 * (1 - section.chance)
+    return [d for d in places if best.get(d, 0) >= floor]
 
 
 def against_samples(section: Section, key: str) -> Figure | None:
@@ -315,8 +321,9 @@ def against_parameters(section: Section, key: str) -> Figure | None:
 
 
 def against_compute(section: Section, key: str) -> Figure | None:
-    """What an answer and the training cost, at the hardest telling difficulty."""
-    places = _telling(section)[-1:]
+    """What an answer and the training cost, at the hardest telling difficulty that anyone solves at all."""
+    telling = _telling(section)
+    places = (_solved_at_all(section, telling) or telling)[-1:]
     panels = []
     for column, label in (
         ("flops", "FLOPs per answer"),
@@ -431,3 +438,16 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         "training": training_curves(section, f"{prefix}-training", runs),
     }
     return {name: figure for name, figure in made.items() if figure is not None}
+
+
+def figures_of(records: Records) -> dict[str, Figure]:
+    """All figures of a page, by a name fit for a file."""
+    found = sections(records.rows)
+    top = overview(found, "overview")
+    made = {"overview": top} if top else {}
+    for section in found:
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "_", section.name).strip("_") or "task"
+        for kind, figure in section_figures(section, records.runs, "f").items():
+            place = f"{name}-{kind}"
+            made[place if place not in made else f"{place}-{len(made)}"] = figure
+    return made

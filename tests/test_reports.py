@@ -19,9 +19,12 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from reports import build_report
+from reports.__main__ import main as report_main
+from reports.difference import changes
 from reports.drawing import Style
-from reports.figures import section_figures
+from reports.figures import figures_of, section_figures
 from reports.load import NoRecords, load_records
+from reports.paper import export_figures
 from reports.summary import aggregate, peaks, percent, sections, wilson
 from reports.tables import speed_table
 from reports.words import reach, verdict
@@ -630,6 +633,69 @@ def test_the_numbers_behind_a_figure_are_those_of_the_records(study):
     (line,) = (n for n in figure.panels[0].lines if n.series == "dt_net")
     assert line.x == list(want.index)
     assert line.y == pytest.approx(list(want))
+
+
+def test_every_figure_is_exported_for_a_paper_the_same_each_time(small, tmp_path):
+    shown = figures_of(load_records(small))
+    written = export_figures(load_records(small), tmp_path / "a")
+    assert {p.name for p in written} == {f"{n}.{k}" for n in shown for k in ("svg", "pdf", "csv")}
+    again = export_figures(load_records(small), tmp_path / "b")
+    for one, other in zip(written, again, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+        assert one.stat().st_size > 100
+    svg = (tmp_path / "a" / "maze-difficulty.svg").read_text()
+    assert "dt_net_recall" in svg, "text stays text"
+    assert "problems wholly solved (%)" in svg
+    for name, figure in shown.items():
+        assert (tmp_path / "a" / f"{name}.csv").read_bytes().decode() == figure.csv()
+
+
+def test_the_command_exports_figures(small, tmp_path, capsys):
+    assert report_main([str(small), "--figures", str(tmp_path / "figures")]) == 0
+    assert "files in" in capsys.readouterr().out
+    assert report_main([str(small), "--figures", str(small / "report.html" / "x")]) == 2
+
+
+def test_a_folder_does_not_differ_from_itself(study):
+    found, alone = changes(load_records(study), load_records(study))
+    assert found
+    assert not alone
+    assert not any(c.beyond_noise for c in found)
+    assert all(c.before == c.after for c in found)
+
+
+def test_what_changed_beyond_noise_is_named_and_what_is_alone_too(small, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(small, other)
+
+    def worse(table):
+        mine = table["paradigm"] == "dt_net_recall"
+        table.loc[mine, ["accuracy", "ci_low", "ci_high"]] *= 0.5
+        hardest = table["test_difficulty"].max()
+        return table[
+            ~((table["paradigm"] == "narrow_resnet18") & (table["test_difficulty"] == hardest))
+        ]
+
+    rewrite(other, worse)
+    assert report_main(["compare", str(small), str(other), "--csv", str(tmp_path / "c.csv")]) == 0
+    said = capsys.readouterr().out
+    assert "dt_net_recall on maze" in said
+    assert "only in A: narrow_resnet18 on maze" in said
+    table = pd.read_csv(tmp_path / "c.csv")
+    assert set(table.loc[table["beyond_noise"], "paradigm"]) == {"dt_net_recall"}
+    assert (table["low"] <= table["after"] - table["before"] + 1e-12).all()
+    assert report_main(["compare", str(small), str(tmp_path / "nowhere")]) == 2
+
+
+def test_differences_between_equal_paradigms_leave_0_out_about_as_often_as_they_say():
+    rng = np.random.default_rng(2)
+    inside = 0
+    for share in rng.uniform(0.05, 0.95, 400):
+        a, b = rng.binomial(500, share, 2) / 500
+        (la, lb), (ha, hb) = wilson(np.array([a, b]), np.array([500, 500]))
+        d = b - a
+        inside += d - np.hypot(b - lb, ha - a) <= 0 <= d + np.hypot(hb - b, a - la)
+    assert 0.92 <= inside / 400 <= 0.99
 
 
 def test_a_log_axis_is_never_given_a_value_it_cannot_show(small):
