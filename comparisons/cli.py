@@ -117,6 +117,12 @@ def make_parser() -> argparse.ArgumentParser:
         "core, at most 8)",
     )
     parser.add_argument(
+        "--track",
+        default="",
+        metavar="TRACKER",
+        help="live curves in tensorboard (files in OUT/tracking) or wandb, if it is installed",
+    )
+    parser.add_argument(
         "--list", action="store_true", help="tasks, paradigms, presets and studies, then stop"
     )
     return parser
@@ -203,6 +209,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         request, title = make_request(options)
         plan = make_plan(request)
+        if options.track:
+            from comparisons.tracking import check_tracker
+
+            check_tracker(options.track)
         out = usable_folder(options.out or Path("runs") / request.preset)
     except (ValueError, OSError) as error:
         print(f"compare.py: {' '.join(str(error).split())}", file=sys.stderr)
@@ -215,7 +225,7 @@ def main(argv: list[str] | None = None) -> int:
     command = shlex.join(["accelerate", "launch", "compare.py", *argv])
     try:
         unfinished, report = run_study(
-            plan, out, command, title, options.distribute, options.workers
+            plan, out, command, title, options.distribute, options.workers, options.track
         )
     except StoreError as error:
         print(f"compare.py: {error}", file=sys.stderr)

@@ -19,6 +19,7 @@ from comparisons.pruning import magnitude_scores, prune
 from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import RunFolder, save_tensors
+from comparisons.tracking import tracked
 from comparisons.training import Progress, train_run
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, count_parameters
@@ -50,7 +51,8 @@ def execute(
         tested, precision = model, "fp32"
         progress = Progress(status="collapsed", reason="no answer depends on the input any more")
     else:
-        tested, progress, precision = train_run(spec, task, model, folder, accelerator, report)
+        with tracked(accelerator, spec):
+            tested, progress, precision = train_run(spec, task, model, folder, accelerator, report)
     facts = {
         "run_id": spec.run_id,
         "task": spec.task,

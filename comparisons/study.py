@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,15 @@ def process_place() -> tuple[int, int]:
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
-def make_accelerator(distribute: str, workers: int) -> Accelerator:
+@dataclass(frozen=True)
+class Tracking:
+    """A tracker's name, or "" for none, and where it keeps files."""
+
+    name: str
+    folder: Path
+
+
+def make_accelerator(distribute: str, workers: int, tracking: Tracking) -> Accelerator:
     """One of this process's own for shared lists of runs, or one that joins all processes for each run."""
     _, processes = process_place()
     if distribute == "runs":
@@ -46,27 +55,35 @@ def make_accelerator(distribute: str, workers: int) -> Accelerator:
         else:
             # A launcher allows one thread a process, whatever there is.
             torch.set_num_threads(max(1, cores() // max(workers, on_this_machine)))
-    return Accelerator()
+    return Accelerator(log_with=tracking.name or None, project_dir=str(tracking.folder))
 
 
 def run_study(
-    plan: Plan, out: Path, command: str, title: str, distribute: str, workers: int = 0
+    plan: Plan,
+    out: Path,
+    command: str,
+    title: str,
+    distribute: str,
+    workers: int = 0,
+    track: str = "",
 ) -> tuple[int, Path]:
     """Do what is left of a plan and build the table and the report. Returns (runs not finished, report).
 
     workers: processes to train runs side by side when a launcher started no more than this one; 0 for as
-    many as suit the machine.
+    many as suit the machine. track: a name of `tracking.TRACKERS`, or "".
     """
     rank, processes = process_place()
     alone = processes == 1 and distribute == "runs"
     workers = workers or usual_workers(len(plan.runs), torch.cuda.is_available())
     workers = workers if alone else 1
+    tracking = Tracking(track, out / "tracking")
     left = sum(not RunFolder(out, spec).complete for spec in plan.runs)
     if rank == 0:
         write_study(plan, out, command, title)
-    with helpers(max(0, min(workers, left) - 1), _help, plan, out, workers):
+    with helpers(max(0, min(workers, left) - 1), _help, plan, out, workers, tracking):
         screen = Screen(plan, out, quiet=rank != 0)
-        _work(plan, out, distribute, make_accelerator(distribute, workers), screen, rank == 0)
+        accelerator = make_accelerator(distribute, workers, tracking)
+        _work(plan, out, distribute, accelerator, screen, rank == 0)
     report = out / "report.html"
     if rank == 0:
         table, odd = collect(out)
@@ -78,12 +95,12 @@ def run_study(
     return unfinished, report
 
 
-def _help(number: int, plan: Plan, out: Path, workers: int) -> None:
+def _help(number: int, plan: Plan, out: Path, workers: int, tracking: Tracking) -> None:
     """What a worker beside the first process does: whatever run nobody holds."""
     screen = Screen(plan, out, quiet=True)
     # What is wrong with the results folder, the first process meets as well, and says.
     with suppress(StoreError):
-        _work(plan, out, "runs", make_accelerator("runs", workers), screen, False)
+        _work(plan, out, "runs", make_accelerator("runs", workers, tracking), screen, False)
 
 
 def _work(

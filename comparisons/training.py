@@ -201,6 +201,7 @@ def train_run(
                 break
             if accelerator.is_main_process:
                 folder.log(**entry, split="train", loss=mean, learning_rate=now)
+                accelerator.log({"train/loss": mean, "learning rate": now}, step=progress.step)
             report({"step": progress.step, "training loss": mean})
         if progress.step % train.validate_every == 0 or last:
             pace.update(progress)
@@ -208,6 +209,8 @@ def train_run(
             pace.restart()
             if accelerator.is_main_process:
                 folder.log(**entry, split="validation", **scores)
+                curves = {f"validation/{name}": value for name, value in scores.items()}
+                accelerator.log(curves, step=progress.step)
             report({"step": progress.step, **scores})
             if train.patience and progress.step > train.easiest_steps:
                 progress.since_best += 1
