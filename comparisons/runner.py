@@ -26,7 +26,7 @@ from paradigms.base import Paradigm, count_parameters
 from paradigms.layers import channels_last
 from paradigms.lottery import masked_layers
 from tasks import load_task
-from tasks.base import Difficulty, Task
+from tasks.base import Batch, Difficulty, Task
 
 
 def execute(
@@ -303,6 +303,13 @@ def save_examples(
             f"{level}.predictions": task.predict(logits, batch)[shown].cpu(),
             f"{level}.correct": correct[shown].cpu().to(torch.uint8),
         }
+        if task.spec.dense and iterations_to_run(model, spec.evaluation.iterations) > 2:
+            most = iterations_to_run(model, spec.evaluation.iterations)
+            steps = spread_over(recorded_iterations(most, model.train_iterations), FRAMES)
+            with autocast(device, precision):
+                frames = thoughts(model, task, batch[shown[:1]], steps)
+            tensors[f"{level}.thoughts"] = frames
+            tensors[f"{level}.thought_iterations"] = torch.tensor(steps)
     metadata = {
         "dense": str(task.spec.dense).lower(),
         "spatial_dims": str(task.spec.spatial_dims),
@@ -310,3 +317,30 @@ def save_examples(
     }
     if tensors:
         save_tensors(folder.examples_path, tensors, metadata)
+
+
+FRAMES = 24  # of a thought picture
+
+
+def spread_over(values: list[int], most: int) -> list[int]:
+    """At most `most` of the values, evenly chosen, both ends among them."""
+    if len(values) <= most:
+        return values
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+
+
+def thoughts(model: Paradigm, task: Task, batch: Batch, steps: list[int]) -> torch.Tensor:
+    """What one problem's answer is after each of the steps: uint8 [steps, *S], how sure the network is that a
+    site is marked, 0..255; black off the mask."""
+    frames = []
+    wanted = set(steps)
+    for number, logits in enumerate(
+        model.iterates(channels_last(batch.inputs), steps[-1]), start=1
+    ):
+        if number not in wanted:
+            continue
+        sure = (logits[:, 1] - logits[:, 0]).float().sigmoid()
+        if batch.mask is not None:
+            sure = sure * batch.mask
+        frames.append((sure[0] * 255).round().to(torch.uint8).cpu())
+    return torch.stack(frames)

@@ -26,7 +26,7 @@ from reports.drawing import (
 )
 from reports.figures import Figure, overview, section_figures
 from reports.load import Records, Run
-from reports.pictures import ROW, Example, read_examples
+from reports.pictures import ROW, Example, read_examples, read_thoughts
 from reports.summary import (
     RULES,
     Section,
@@ -203,13 +203,23 @@ def _pictures(
                 continue
             try:
                 examples = read_examples(run.examples, [f"{d:g}" for d in levels])
+                thoughts = read_thoughts(run.examples, [f"{d:g}" for d in levels])
             except ValueError as error:
                 notes.append(f"runs/{run_id}: {error}; its pictures are left out.")
                 continue
             if examples:
                 shown = [_example_part(e, section) for e in examples]
                 index = styles[series].index
-                out.append({"series": series, "index": index, "run": run_id, "examples": shown})
+                formed = [{"place": section.place(float(t.level)), "thought": t} for t in thoughts]
+                out.append(
+                    {
+                        "series": series,
+                        "index": index,
+                        "run": run_id,
+                        "examples": shown,
+                        "thoughts": formed,
+                    }
+                )
                 break
     return out
 

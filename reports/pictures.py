@@ -33,6 +33,56 @@ class Example:
     string: bool = False
 
 
+@dataclass(frozen=True)
+class Thought:
+    """One problem's answer as it forms: a strip of frames side by side, of equal size, as a data URI.
+
+    iterations: of each frame. ratio: width of a frame over its height.
+    """
+
+    level: str
+    strip: str
+    iterations: list[int]
+    ratio: float
+
+
+def read_thoughts(path: Path, levels: Sequence[str]) -> list[Thought]:
+    """The thought pictures of those levels that have any. ValueError if the file cannot be used."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            keys = set(file.keys())
+            out = []
+            for level in levels:
+                names = [
+                    f"{level}.{part}" for part in ("picture", "thoughts", "thought_iterations")
+                ]
+                if set(names) <= keys:
+                    out.append(_thought(level, *map(file.get_tensor, names)))
+            return out
+    except (SafetensorError, OSError, IndexError, TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"examples could not be read ({type(error).__name__})") from error
+
+
+def _thought(
+    level: str, pictures: np.ndarray, thoughts: np.ndarray, iterations: np.ndarray
+) -> Thought:
+    if len(thoughts) != len(iterations) or not 2 <= len(thoughts) <= 200:
+        raise ValueError("frames and iterations differ in number")
+    frames = []
+    for sure in thoughts:
+        picture = pictures[0]
+        if sure.ndim == 1:
+            picture, sure, _ = _wrap(picture, sure, sure)
+        sure = _enlarge(sure, picture.shape[:2])
+        if sure.shape != picture.shape[:2]:
+            raise ValueError("picture and answer differ in size")
+        weight = 0.85 * sure[..., None].astype(float) / 255
+        frames.append(picture * (1 - weight) + np.array(_RIGHT) * weight)
+    height, width = frames[0].shape[:2]
+    strip = np.concatenate(frames, 1).round().astype(np.uint8)
+    return Thought(level, _uri(strip), [int(i) for i in iterations], width / height)
+
+
 def read_examples(path: Path, levels: Sequence[str], per_level: int = 1) -> list[Example]:
     """Up to `per_level` solved and as many unsolved problems of each level, a level without any left out.
 

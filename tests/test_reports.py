@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -105,6 +106,12 @@ def make_examples(path: Path, task: dict, rng) -> None:
         tensors[f"{difficulty}.targets"] = targets
         tensors[f"{difficulty}.predictions"] = predictions
         tensors[f"{difficulty}.correct"] = np.array([1, 1, 0, 0], np.uint8)
+        sure = np.linspace(0, 255, 5).astype(np.uint8).reshape(5, *[1] * targets[0].ndim)
+        tensors[f"{difficulty}.thoughts"] = sure * targets[:1].astype(np.uint8)
+        tensors[f"{difficulty}.thought_iterations"] = np.array([1, 2, 4, 8, 16])
+        sure = np.linspace(0, 255, 5).astype(np.uint8).reshape(5, *[1] * targets[0].ndim)
+        tensors[f"{difficulty}.thoughts"] = sure * targets[:1].astype(np.uint8)
+        tensors[f"{difficulty}.thought_iterations"] = np.array([1, 2, 4, 8, 16])
     facts = {"dense": "true", "spatial_dims": str(task["dims"]), "iterations": "48"}
     save_file(tensors, path, metadata=facts)
 
@@ -931,3 +938,28 @@ def test_printing_shows_the_static_pictures(browser, small):
     assert set(browser.execute_script(look, "svg.static")) == {"block"}
     assert set(browser.execute_script(look, ".live")) == {"none"}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
+@pytest.mark.browser
+def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
+    _open(browser, build_report(small), 1280, draw=False)
+    ask = browser.execute_script
+    count = ask("return document.querySelectorAll('.thought').length")
+    assert count == ask("return document.querySelectorAll('.thought .player').length") > 0
+    scrub = """const f = document.querySelector('.thought'), s = f.querySelector('input');
+        s.value = arguments[0]; s.dispatchEvent(new Event('input'));
+        const p = f.querySelector('.player'), box = p.getBoundingClientRect();
+        return [getComputedStyle(p).backgroundPositionX, f.querySelector('output').textContent,
+                box.width, box.height];"""
+    places = [ask(scrub, i) for i in range(5)]
+    assert [p[0] for p in places] == ["0%", "25%", "50%", "75%", "100%"]
+    assert [p[1] for p in places][:2] == ["after 1 iteration", "after 2 iterations"]
+    assert all(p[2] > 50 and p[3] > 5 for p in places)
+    button = browser.find_element("css selector", ".thought button")
+    ask("arguments[0].click()", button)
+    assert button.get_attribute("textContent") == "Stop"
+    deadline = time.monotonic() + 20
+    while button.get_attribute("textContent") != "Play":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert ask("return document.querySelector('.thought input').value") == "4"

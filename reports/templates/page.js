@@ -212,4 +212,39 @@
     count();
   });
   count();
+
+  // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
+  for (const figure of document.querySelectorAll(".thought")) {
+    const iterations = figure.dataset.iterations.split(",").map(Number), last = iterations.length - 1;
+    const said = figure.querySelector("output"), strip = figure.querySelector(".strip");
+    const player = document.createElement("div"), controls = document.createElement("div");
+    const play = document.createElement("button"), slider = document.createElement("input");
+    player.className = "player"; controls.className = "controls";
+    player.setAttribute("role", "img");
+    player.style.backgroundImage = `url(${strip.querySelector("img").src})`;
+    player.style.backgroundSize = `${100 * (last + 1)}% 100%`;
+    player.style.aspectRatio = figure.dataset.ratio;
+    Object.assign(slider, { type: "range", min: 0, max: last, value: last });
+    slider.setAttribute("aria-label", "iterations");
+    play.type = "button"; play.textContent = "Play";
+    let timer = 0;
+    const show = () => {
+      const i = Number(slider.value), words = `${iterations[i]} iteration${iterations[i] === 1 ? "" : "s"}`;
+      player.style.backgroundPositionX = `${(100 * i) / last}%`;
+      player.setAttribute("aria-label", `Answer after ${words}`);
+      said.textContent = `after ${words}`;
+      slider.setAttribute("aria-valuetext", words);
+    };
+    const stop = () => { clearInterval(timer); timer = 0; play.textContent = "Play"; };
+    play.addEventListener("click", () => {
+      if (timer) { stop(); return; }
+      if (Number(slider.value) === last) slider.value = 0;
+      play.textContent = "Stop"; show();
+      timer = setInterval(() => { slider.value = Number(slider.value) + 1; show(); if (Number(slider.value) === last) stop(); }, 180);
+    });
+    slider.addEventListener("input", () => { stop(); show(); });
+    controls.append(play, slider);
+    strip.replaceWith(player, controls);
+    show();
+  }
 })();
