@@ -344,7 +344,12 @@ def make_plan(request: Request) -> Plan:
 
 def repeat_command(spec: RunSpec) -> str:
     """The command that repeats one run."""
-    plain = make_spec(spec.task, spec.paradigm, spec.preset, spec.seed, spec.train_samples, {})
+    from tasks import task_class
+
+    # With the task's own options: they say where its data are, without which nothing can be planned.
+    given = {("task", key): value for key, value in spec.task_options.items()}
+    plain = make_spec(spec.task, spec.paradigm, spec.preset, spec.seed, spec.train_samples, given)
+    usual = task_class(spec.task).presets.get(spec.preset, {}).get("options", {})
     parts = [
         "python compare.py",
         f"--tasks {spec.task}",
@@ -361,7 +366,7 @@ def repeat_command(spec: RunSpec) -> str:
         ("task.difficulty", spec.train_difficulty, plain.train_difficulty)
     ]
     for group, mine, theirs in (
-        ("task", spec.task_options, plain.task_options),
+        ("task", spec.task_options, usual),
         ("paradigm", spec.paradigm_options, plain.paradigm_options),
         ("train", vars(spec.train), vars(plain.train)),
         ("evaluation", vars(spec.evaluation), vars(plain.evaluation)),
