@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +248,22 @@ def test_the_real_cifar10_test_images_are_all_read(own_cache):
     # The published mean of the training images; those of the test set have nearly the same.
     mean = images.float().mean((0, 2, 3)) / 255
     torch.testing.assert_close(mean, torch.tensor(Cifar10.mean), atol=0.005, rtol=0)
+
+
+def test_a_study_of_pictures_in_a_folder_ends_and_says_how_to_repeat_it(
+    picture_folder, offline, tmp_path
+):
+    from comparisons.cli import main
+
+    options = ["--preset=smoke", "--tasks=cifar10", "--paradigms=resnet_bn", "--set=train.steps=2"]
+    options += [f"--data-dir={picture_folder}", "--transfer=cifar10:svhn"]
+    options += [f"--set=transfer.data_dir={picture_folder}", f"--out={tmp_path / 'out'}"]
+    assert main(options) == 0
+    (path,) = (tmp_path / "out" / "runs").glob("*/result.json")
+    result = json.loads(path.read_text())
+    assert f"--set task.data_dir={picture_folder}" in result["command"]
+    assert f"--set transfer.data_dir={picture_folder}" in result["command"]
+    assert {row["test_task"] for row in result["rows"]} == {"cifar10", "svhn"}
+    assert main([*result["command"].split()[2:], f"--out={tmp_path / 'again'}"]) == 0
+    (again,) = (tmp_path / "again" / "runs").glob("*/result.json")
+    assert again.parent.name == path.parent.name, "the same run"
