@@ -39,11 +39,12 @@ class Plan:
 
 
 def parse_value(text: str) -> Any:
-    """A number, a truth value, nothing, or the words themselves."""
+    """A number, a truth value, nothing (None or null), or the words themselves; "none" is a word, for options
+    that have it as a choice."""
     lowered = text.strip().lower()
     if lowered in ("true", "false"):
         return lowered == "true"
-    if lowered in ("none", "null"):
+    if lowered == "null" or text.strip() == "None":
         return None
     for kind in (int, float):
         try:
@@ -65,7 +66,7 @@ def parse_setting(setting: str) -> tuple[str, str, list[Any]]:
     return group, name, [parse_value(v) for v in text.split(",")]
 
 
-_LISTS = {("evaluation", "difficulties"), ("evaluation", "exit_rules")}
+_LISTS = {("evaluation", name) for name in ("difficulties", "exit_rules", "blows")}
 _ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
 
 
@@ -125,6 +126,7 @@ _SHARES = (("train", "alpha"), ("train", "label_smoothing"), ("train", "average"
 
 
 def _check_ranges(spec: RunSpec) -> None:
+    from comparisons.blows import check_blow
     from comparisons.exits import make_exit_rule
     from comparisons.hardware import PRECISIONS
     from comparisons.objectives import SCHEDULES
@@ -150,6 +152,8 @@ def _check_ranges(spec: RunSpec) -> None:
             raise unknown_name(kind, value, known)
     for rule in spec.evaluation.exit_rules:
         make_exit_rule(rule, 1)
+    for blow in spec.evaluation.blows:
+        check_blow(blow)
     if spec.seed < 0 or spec.data_seed < 0:
         raise ValueError("seeds must be at least 0")
 

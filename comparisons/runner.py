@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from comparisons.blows import recovery
 from comparisons.cost import Cost, count_cost
 from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
 from comparisons.exits import validated_iterations
@@ -76,11 +77,12 @@ def execute(
         "status": progress.status,
     }
     rows = _rows_untested(spec, task, facts)
-    stop = tested.train_iterations
+    stop, blows = tested.train_iterations, []
     if progress.status == "complete":
         report({"testing": "when to stop"})
         stop = stopping_iterations(spec, task, tested, accelerator, precision)
         rows = test_run(spec, task, tested, facts, stop, accelerator, report)
+        blows = strike(spec, task, tested, accelerator, precision, report)
     if accelerator.is_main_process:
         if progress.status == "complete":
             save_examples(spec, task, tested, stop, folder, accelerator.device, precision)
@@ -94,6 +96,7 @@ def execute(
             "versions": package_versions(),
             "command": repeat_command(spec),
             **(pruned.facts() if pruned else {}),
+            **({"recovery": blows} if blows else {}),
             "rows": rows,
         }
         folder.finish(result)
@@ -179,6 +182,49 @@ def test_run(
         )
         rows += _rows(facts, task, difficulty, scores, cost, stop)
     return rows
+
+
+def strike(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    accelerator: Accelerator,
+    precision: str,
+    report: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """Accuracy after each blow asked for, at every test difficulty; nothing for a network that ends."""
+    asked = spec.evaluation
+    if not asked.blows or model.max_iterations is not None:
+        return []
+    before = max(1, iterations_to_run(model, asked.iterations) // 2)
+    record = recorded_iterations(before, model.train_iterations)
+    found = []
+    for difficulty in asked.difficulties:
+        report({"striking": f"{task.spec.difficulty_label} {difficulty}"})
+        curves = recovery(
+            model,
+            task,
+            difficulty,
+            blows=asked.blows,
+            count=asked.samples,
+            seed=asked.seed,
+            before=before,
+            record=record,
+            accelerator=accelerator,
+            precision=precision,
+        )
+        found += [
+            {
+                "test_difficulty": task.spec.level(difficulty),
+                "blow": blow,
+                "before": before,
+                "n_test": asked.samples,
+                "iterations": list(curve),
+                "accuracy": [tally.correct / asked.samples for tally in curve.values()],
+            }
+            for blow, curve in curves.items()
+        ]
+    return found
 
 
 def stopping_iterations(

@@ -413,6 +413,83 @@ def _curve(
     return [Line(series, x.tolist(), y.tolist(), "thin", run=run_id)]
 
 
+def recovery(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
+    """How networks get back to the answer after a blow half-way: a panel per blow."""
+    owners = section.main.drop_duplicates("run_id")
+    rows = [
+        {"run_id": run_id, "series": series, **row}
+        for run_id, series in zip(owners["run_id"], owners["series"], strict=True)
+        if run_id in runs
+        for row in _recovery_rows(runs[run_id].result.get("recovery"))
+    ]
+    if not rows:
+        return None
+    table = pd.DataFrame(rows)
+    struck = [d for d in section.difficulties if (table["test_difficulty"] == d).any()]
+    place = (_solved_at_all(section, struck) or struck)[-1:]
+    if not place:
+        return None
+    here = aggregate(
+        table[table["test_difficulty"] == place[0]].reindex(columns=[*table.columns, *_UNUSED]),
+        ["blow", "series", "iterations"],
+    )
+    last = float(here["iterations"].max())
+    panels = [
+        Panel(
+            _BLOWS.get(str(blow), str(blow)),
+            Axis(
+                "iterations after the blow", log=log_axis(here["iterations"].tolist(), 8), high=last
+            ),
+            _percent_axis(SOLVED),
+            [_line(str(s), t, "iterations") for s, t in found.groupby("series", sort=False)],
+            _chance(section),
+        )
+        for blow, found in here.groupby("blow", sort=False)
+    ]
+    before = sorted(table["before"].unique())
+    when = " or ".join(f"{b:g}" for b in before)
+    return Figure(
+        key,
+        f"Share of {section.name} problems solved after a blow, {section.place(place[0])}",
+        f"The state, or the problem, is changed after {when} iterations. {_basis(here)}. {_INTERVAL}.",
+        panels[:MOST_PANELS],
+    )
+
+
+_BLOWS = {
+    "none": "no blow",
+    "noise": "state replaced by noise",
+    "zeros": "state set to zero",
+    "other": "another problem's state",
+    "flip": "a tenth of the signs turned",
+    "start": "start moved",
+    "end": "end moved",
+}
+#: Columns that `aggregate` takes means of and recovery curves do not have.
+_UNUSED = (
+    "element_accuracy", "ci_low", "ci_high", "parameters", "active_parameters", "flops_per_example",
+    "train_flops", "train_seconds", "exit_iterations_mean",
+)  # fmt: skip
+
+
+def _recovery_rows(stored: object) -> list[dict]:
+    """A row a point of the curves of one run, those that make no sense left out."""
+    rows = []
+    for curve in stored if isinstance(stored, list) else []:
+        if not isinstance(curve, dict):
+            continue
+        steps, shares = curve.get("iterations"), curve.get("accuracy")
+        if not (isinstance(steps, list) and isinstance(shares, list) and len(steps) == len(shares)):
+            continue
+        facts = {name: number(curve.get(name)) for name in ("test_difficulty", "before", "n_test")}
+        for step, share in zip(map(number, steps), map(number, shares), strict=True):
+            if step >= 1 and 0 <= share <= 1:
+                rows.append(
+                    {**facts, "blow": str(curve.get("blow")), "iterations": step, "accuracy": share}
+                )
+    return rows
+
+
 def overview(found: list[Section], key: str) -> Figure | None:
     """The extrapolation curves of all tasks side by side."""
     shown = [s for s in found if not s.best.empty]
@@ -435,6 +512,7 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         "samples": against_samples(section, f"{prefix}-samples"),
         "parameters": against_parameters(section, f"{prefix}-parameters"),
         "compute": against_compute(section, f"{prefix}-compute"),
+        "recovery": recovery(section, f"{prefix}-recovery", runs),
         "training": training_curves(section, f"{prefix}-training", runs),
     }
     return {name: figure for name, figure in made.items() if figure is not None}

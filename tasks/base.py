@@ -141,6 +141,11 @@ class Task:
         """Random changes that keep the answer right, drawn on the batch's device; none by default."""
         return batch
 
+    def moved(self, batch: Batch, seed: int, which: str = "end") -> Batch | None:
+        """The same problems with their start or end (which) elsewhere and the answers that then are right; None
+        for a task that has no such thing. What a network is asked after it has solved the first ones."""
+        return None
+
     # What a right answer is. Logits are [n, K, *S] (dense) or [n, K]; K = 1 is one yes-or-no logit.
 
     def loss(self, logits: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:

@@ -243,6 +243,69 @@ def _fill(
                         _paint(x, mask, target, row, rw, cw, scale, True, 0, 0)
 
 
+@njit(nogil=True, cache=True)
+def _move(passages, x, target, key, moves_start):
+    """Move an end point of mazes drawn one pixel a cell, x float32 [n, 3, h, w], in place, to another cell (odd
+    row and column, counted from the first passage), and mark a shortest path in `target`, zeroed."""
+    count, rows, columns = passages.shape
+    parent = np.empty(rows * columns, np.int32)
+    queue = np.empty(rows * columns, np.int32)
+    cells = np.empty(rows * columns, np.int32)
+    for i in range(count):
+        state = stream(key, i)
+        start = -1
+        end = -1
+        top, left = rows, columns
+        for r in range(rows):
+            for c in range(columns):
+                if not passages[i, r, c]:
+                    continue
+                top, left = min(top, r), min(left, c)
+                if x[i, 0, r, c] < 0.5:
+                    start = r * columns + c
+                elif x[i, 1, r, c] < 0.5:
+                    end = r * columns + c
+        held = 0
+        for r in range(top, rows, 2):
+            for c in range(left, columns, 2):
+                place = r * columns + c
+                if passages[i, r, c] and place != start and place != end:
+                    cells[held] = place
+                    held += 1
+        fresh = cells[below(state, held)]
+        old = start if moves_start else end
+        for channel in range(3):
+            x[i, channel, old // columns, old % columns] = 1.0
+            x[i, channel, fresh // columns, fresh % columns] = 0.0
+        x[i, 1 if moves_start else 0, fresh // columns, fresh % columns] = 1.0
+        if moves_start:
+            start = fresh
+        else:
+            end = fresh
+        parent[:] = -1
+        parent[start] = start
+        queue[0] = start
+        first, last = 0, 1
+        while first < last and parent[end] < 0:
+            here = queue[first]
+            first += 1
+            for onward in (here - 1, here + 1, here - columns, here + columns):
+                inside = 0 <= onward < rows * columns
+                if (
+                    inside
+                    and parent[onward] < 0
+                    and passages[i, onward // columns, onward % columns]
+                ):
+                    parent[onward] = here
+                    queue[last] = onward
+                    last += 1
+        here = end
+        target[i, here // columns, here % columns] = 1
+        while here != start:
+            here = parent[here]
+            target[i, here // columns, here % columns] = 1
+
+
 @lru_cache(maxsize=8)
 def _count_problems(cells: int) -> dict[int, int]:
     """Distinct problems by split, by walking every choice that the carving can make (small grids)."""
@@ -412,9 +475,8 @@ class Maze(Task):
             return super().correct(logits, batch)
         answer = self.predict(logits, batch)
         # Doubled pixels: every other one, if it is like its three neighbours.
-        scale = 1 if self.drawing == "cells" else 2
-        first = (answer.shape[-1] // 2 + 1) % 2 if scale == 2 else 0
-        coarse = slice(first, answer.shape[-1] - first, scale)
+        scale, coarse = self._coarse(answer.shape[-1])
+        first = coarse.start
         small = Batch(
             batch.inputs[:, :, coarse, coarse], batch.targets[:, coarse, coarse], batch.mask
         )
@@ -423,6 +485,33 @@ class Maze(Task):
         whole = found.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
         same = (inside == whole[:, : inside.shape[1], : inside.shape[2]]).flatten(1).all(1)
         return super().correct(logits, batch) | (same & _shortest_path(found, small))
+
+    def _coarse(self, side: int) -> tuple[int, slice]:
+        """Pixels a side of one pixel of the plain drawing, and the slice of a picture that has each once."""
+        if self.drawing == "cells":
+            return 1, slice(0, side, 1)
+        first = (side // 2 + 1) % 2
+        return 2, slice(first, side - first, 2)
+
+    def moved(self, batch: Batch, seed: int, which: str = "end") -> Batch:
+        """The same mazes with the start or the end (which) in another cell, uniform among the others."""
+        scale, coarse = self._coarse(batch.inputs.shape[-1])
+        passages = batch.mask[:, coarse, coarse].cpu().numpy()
+        inputs = batch.inputs.cpu().clone()
+        small = inputs[:, :, coarse, coarse].numpy().copy()
+        targets = np.zeros(passages.shape, np.int64)
+        key = stream_key("maze moved", seed, "test", 0)
+        _move(passages, small, targets, key, 1 if which == "start" else 0)
+        enlarged = torch.from_numpy(targets), torch.from_numpy(small)
+        if scale == 2:
+            enlarged = tuple(
+                part.repeat_interleave(2, -1).repeat_interleave(2, -2) for part in enlarged
+            )
+        inside = slice(coarse.start, coarse.start + enlarged[0].shape[-1])
+        new_targets = torch.zeros_like(batch.targets, device="cpu")
+        new_targets[:, inside, inside] = enlarged[0]
+        inputs[:, :, inside, inside] = enlarged[1]
+        return Batch(inputs, new_targets, batch.mask.cpu()).to(batch.inputs.device)
 
     def picture(self, inputs: Tensor) -> Tensor:
         return inputs

@@ -177,3 +177,8 @@ def test_every_task_that_brings_its_data_can_be_planned_as_it_stands(task, prese
 def test_a_study_has_the_paradigms_that_papers_compared_on_any_of_its_tasks():
     assert default_paradigms(["maze"]) == DEFAULT_PARADIGMS
     assert default_paradigms(["pathfinder", "maze"]) == (*DEFAULT_PARADIGMS, "hgru")
+
+
+def test_none_is_a_word_and_null_is_nothing():
+    assert parse_setting("task.augment=none")[2] == ["none"]
+    assert parse_setting("task.canvas=null,None")[2] == [None, None]

@@ -1,0 +1,180 @@
+"""Damage half-way: what is done to the state, and what is measured after it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comparisons.blows import MOVES, STATE_BLOWS, check_blow, recovery, struck
+from comparisons.cli import main
+from comparisons.evaluation import evaluate
+from paradigms import build_paradigm
+from tasks import load_task
+
+
+def network(task, width=8):
+    torch.manual_seed(1)
+    return build_paradigm("dt_net_recall", task.spec, width=width, iterations=4)
+
+
+def curves(model, task, difficulty, blows, before=5, record=(1, 2, 4)):
+    return recovery(
+        model,
+        task,
+        difficulty,
+        blows=blows,
+        count=40,
+        seed=0,
+        before=before,
+        record=list(record),
+        accelerator=Accelerator(),
+        precision="fp32",
+    )
+
+
+def test_without_a_blow_iterations_go_on_as_if_nothing_had_happened():
+    task = load_task("prefix_sums")
+    model = network(task)
+    found = curves(model, task, 12, ("none",))["none"]
+    whole = evaluate(
+        model, task, 12, split="test", count=20, seed=0, iterations=9, record=[6, 7, 9],
+        accelerator=Accelerator(), precision="fp32",
+    )  # fmt: skip
+    again = recovery(
+        model, task, 12, blows=("none",), count=20, seed=0, before=5, record=[1, 2, 4],
+        accelerator=Accelerator(), precision="fp32",
+    )["none"]  # fmt: skip
+    for step in (1, 2, 4):
+        assert again[step].correct == whole.fixed[5 + step].correct
+        assert again[step].elements == pytest.approx(whole.fixed[5 + step].elements)
+    assert set(found) == {1, 2, 4}
+
+
+@pytest.mark.parametrize("blow", [b for b in STATE_BLOWS if b != "none"])
+def test_a_blow_changes_the_state_reproducibly_and_keeps_its_shape(blow):
+    state = (torch.randn(3, 8, 5), torch.randn(3, 2))
+
+    def hit():
+        return struck(state, blow, torch.Generator().manual_seed(3))
+
+    one, two = hit(), hit()
+    for a, b, before in zip(one, two, state, strict=True):
+        assert torch.equal(a, b)
+        assert a.shape == before.shape
+        assert not torch.equal(a, before)
+
+
+def test_each_blow_does_what_it_says():
+    state, generator = torch.randn(50, 40) * 3 + 1, torch.Generator().manual_seed(0)
+    assert (struck(state, "zeros", generator) == 0).all()
+    assert torch.equal(struck(state, "other", generator)[1:], state[:-1])
+    flipped = struck(state, "flip", generator)
+    assert torch.equal(flipped.abs(), state.abs())
+    assert 0.07 < (flipped != state).float().mean() < 0.13
+    noise = struck(state, "noise", generator)
+    assert abs(noise.mean() - state.mean()) < 0.3
+    assert abs(noise.std() - state.std()) < 0.3
+
+
+def test_a_network_that_sees_the_problem_anew_recovers_and_one_that_does_not_cannot():
+    """Answers from its input at each step, or from what it was told at first."""
+    from paradigms.base import Paradigm, State
+
+    class Copies(Paradigm):
+        def __init__(self, looks):
+            super().__init__()
+            self.looks = looks
+
+        def encode(self, x):
+            return State(x)
+
+        def advance(self, state, context):
+            return State(context if self.looks else state.hidden, state.iteration + 1)
+
+        def readout(self, state):
+            total = ((state.hidden[:, 0] + 0.5).cumsum(1) % 2).round()
+            return torch.stack([0.5 - total, total - 0.5], 1)
+
+    task = load_task("prefix_sums")
+    looking, blind = (curves(Copies(looks), task, 12, ("zeros", "none")) for looks in (True, False))
+    assert looking["zeros"][1].correct == looking["none"][1].correct == 40
+    assert blind["none"][4].correct == 40
+    assert blind["zeros"][4].correct < 40
+
+
+@pytest.mark.parametrize("drawing", ["cells", "published"])
+@pytest.mark.parametrize("which", MOVES)
+@given(seed=st.integers(0, 2**20), loops=st.sampled_from([0.0, 0.3]))
+def test_a_moved_end_is_a_maze_with_one_end_elsewhere_and_its_own_shortest_path(
+    drawing, which, seed, loops
+):
+    task = load_task("maze", drawing=drawing, loops=loops)
+    batch = task.sample(9, 6, seed=seed, split="test")
+    moved = task.moved(batch, seed, which)
+    assert torch.equal(moved.mask, batch.mask)
+    scale = 1 if drawing == "cells" else 2
+
+    def ends(inputs):
+        green = (inputs[:, 1] > 0.5) & (inputs[:, 0] < 0.5)
+        red = (inputs[:, 0] > 0.5) & (inputs[:, 1] < 0.5)
+        return green, red
+
+    (green, red), (new_green, new_red) = ends(batch.inputs), ends(moved.inputs)
+    stays, goes = (red, green) if which == "start" else (green, red)
+    new_stays, new_goes = (new_red, new_green) if which == "start" else (new_green, new_red)
+    assert torch.equal(stays, new_stays)
+    assert (new_goes.flatten(1).sum(1) == scale**2).all()
+    assert not (new_goes & (goes | stays)).any()
+    assert torch.equal(moved.inputs.sum(1) > 0, batch.inputs.sum(1) > 0)
+    # The right answer to the new maze is right by the task's own rule, and as short as any.
+    sure = torch.stack([-moved.targets.float(), moved.targets.float() - 0.5], 1)
+    assert task.correct(sure, moved).all()
+    assert not (moved.targets.bool() & ~moved.mask).any()
+    for target, mask, a, b in zip(moved.targets, moved.mask, new_green, new_red, strict=True):
+        assert target[a].all()
+        assert target[b].all()
+        reached, steps = a & mask, 0
+        while not (reached & b).any():
+            grown = torch.nn.functional.max_pool2d(reached[None, None].float(), (3, 1), 1, (1, 0))
+            wide = torch.nn.functional.max_pool2d(reached[None, None].float(), (1, 3), 1, (0, 1))
+            reached = ((grown + wide)[0, 0] > 0) & mask
+            steps += 1
+        if drawing == "cells":
+            assert int(target.sum()) == steps + 1
+
+
+def test_tasks_without_ends_leave_those_blows_out():
+    task = load_task("prefix_sums")
+    assert set(curves(network(task), task, 12, ("zeros", "end"))) == {"zeros"}
+
+
+def test_blows_are_recorded_for_networks_that_go_on_and_shown(tmp_path):
+    options = ["--preset=smoke", "--tasks=maze", "--paradigms=dt_net_recall,feed_forward_recall"]
+    options += ["--set=paradigm.width=8", "--set=paradigm.iterations=3", "--set=train.steps=3"]
+    options += ["--set=evaluation.samples=12", "--set=evaluation.iterations=8"]
+    options += ["--set=evaluation.blows=noise,end,none", "--set=train.validation_samples=8"]
+    assert main([*options, f"--out={tmp_path}"]) == 0
+    found = {}
+    for path in (tmp_path / "runs").glob("*/result.json"):
+        result = json.loads(path.read_text())
+        found[result["paradigm"]] = result.get("recovery")
+    assert found["feed_forward_recall"] is None
+    curves_found = found["dt_net_recall"]
+    assert {(c["blow"], c["test_difficulty"]) for c in curves_found} == {
+        (blow, size) for blow in ("noise", "end", "none") for size in (9, 13)
+    }
+    assert all(np.isfinite(c["accuracy"]).all() and c["before"] == 4 for c in curves_found)
+    page = (tmp_path / "report.html").read_text()
+    assert "state replaced by noise" in page
+    assert "end moved" in page
+
+
+def test_an_unknown_blow_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="unknown blow 'nois'; known: noise"):
+        check_blow("nois")
