@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from reports.figures import Axis, Figure, Line, Panel, short
+from reports.shapes import Axis, Figure, Line, Panel, short
 
 #: Okabe and Ito 2008, without the yellow that white paper swallows; a lighter set for dark screens.
 COLOURS_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#c2629b", "#c98a00", "#4aa8e0", "#6b6b6b"]

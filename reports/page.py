@@ -24,9 +24,10 @@ from reports.drawing import (
     panel_svg,
     swatch,
 )
-from reports.figures import Figure, overview, section_figures
+from reports.figures import overview, section_figures
 from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
+from reports.shapes import Figure
 from reports.summary import (
     RULES,
     Section,

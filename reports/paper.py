@@ -12,9 +12,9 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from reports.drawing import COLOURS_LIGHT, MOST_BARS, Style, human
-from reports.figures import Axis, Figure, Line, Panel
 from reports.figures import figures_of as figures_of_records
 from reports.load import Records
+from reports.shapes import Axis, Figure, Line, Panel
 
 PANEL = (2.3, 1.9)  # inches; three panels fill the text of a page
 ALONE = (3.3, 2.4)  # one panel, a column of two
