@@ -1,0 +1,55 @@
+"""What is measured: generators and networks at their published sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+#: (task, options, difficulty, problems a call)
+GENERATORS: tuple[tuple[str, dict[str, Any], Any, int], ...] = (
+    ("maze", {}, 9, 2000),
+    ("maze", {}, 59, 200),
+    ("maze", {"drawing": "published"}, 59, 100),
+    ("prefix_sums", {}, 32, 5000),
+    ("pathfinder", {}, 6, 200),
+    ("pathfinder", {}, 14, 200),
+    ("cabc", {}, "easy", 100),
+    ("cabc", {}, "hard", 100),
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A paradigm on a task, with the batch it is trained on."""
+
+    name: str
+    paradigm: str
+    task: str
+    difficulty: Any
+    batch: int
+    options: dict[str, Any] = field(default_factory=dict)
+    task_options: dict[str, Any] = field(default_factory=dict)
+
+
+NETWORKS = (
+    Network(
+        "dt_net_recall 2d, width 128, 24 x 24",
+        "dt_net_recall",
+        "maze",
+        9,
+        50,
+        task_options={"drawing": "published"},
+    ),
+    Network("dt_net_recall 1d, width 400, 32 bits", "dt_net_recall", "prefix_sums", 32, 100),
+    Network(
+        "dt_net_recall 2d, width 32, 11 x 11",
+        "dt_net_recall",
+        "maze",
+        9,
+        50,
+        {"width": 32, "iterations": 16},
+    ),
+    Network("hgru, 150 x 150", "hgru", "pathfinder", 6, 8),
+    Network("narrow_resnet18, 150 x 150", "narrow_resnet18", "pathfinder", 6, 8),
+    Network("resnet18, 150 x 150", "resnet18", "pathfinder", 6, 8),
+)

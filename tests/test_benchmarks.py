@@ -1,0 +1,45 @@
+"""The benchmark measures what it says, on sizes small enough for a test; never how fast."""
+
+from __future__ import annotations
+
+import json
+
+import torch
+
+from benchmarks import __main__ as benchmarks
+from benchmarks.cases import Network
+
+
+def test_contestants_run_in_turn_and_times_are_sorted():
+    calls = []
+    times = benchmarks.seconds_of(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repeats=3
+    )
+    assert calls == ["a", "b"] * 4
+    assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
+    assert all(values == sorted(values) for values in times.values())
+
+
+def test_a_network_is_measured_against_itself_in_the_plain_way():
+    case = Network("tiny", "dt_net_recall", "maze", 9, 4, {"width": 8, "iterations": 3})
+    rows = benchmarks.network(case, torch.device("cpu"), repeats=1, roof=1e9)
+    assert [row.how.split(",")[0] for row in rows] == ["inference", "training step"]
+    for row in rows:
+        assert row.rate == 4 / row.seconds
+        assert row.ratio > 0
+        assert row.share_of_roofline > 0
+    text = benchmarks.table(rows)
+    assert text.count("\n") == 3
+    assert "nan" not in text
+
+
+def test_results_are_written_with_the_machine_they_hold_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmarks, "NETWORKS", ())
+    monkeypatch.setattr(benchmarks, "GENERATORS", (("prefix_sums", {}, 16, 10),))
+    assert benchmarks.main(["--repeats=1", f"--out={tmp_path / 'b.json'}"]) == 0
+    record = json.loads((tmp_path / "b.json").read_text())
+    assert record["roofline_flops"] > 0
+    assert record["device"] in capsys.readouterr().out
+    (row,) = record["rows"]
+    assert row["unit"] == "problems/s"
+    assert row["ratio"] is None
