@@ -99,8 +99,8 @@ def difficulty_panel(section: Section, title: str = "") -> Panel:
 
 
 def against_difficulty(section: Section, key: str) -> Figure | None:
-    """The extrapolation curve."""
-    if section.best.empty:
+    """The extrapolation curve; none where there is one difficulty only."""
+    if section.best["test_difficulty"].nunique() < 2:
         return None
     name = section.difficulty_name
     return Figure(
