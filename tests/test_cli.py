@@ -15,6 +15,7 @@ import pytest
 from conftest import ROOT
 
 from comparisons.cli import main
+from comparisons.exits import EXIT_RULES
 
 SMALL = (
     "--preset=smoke",
@@ -89,7 +90,7 @@ def test_the_table_holds_every_run_difficulty_iteration_and_rule(study):
     assert len(table) == len(pd.read_csv(study / "results.csv"))
     maze = table[(table.task == "maze") & (table.paradigm == "dt_net_recall")]
     assert set(maze.test_difficulty) == {9, 13}
-    rules = {"fixed", "validated", "agreement", "maximum_confidence", "n_plus_2"}
+    rules = {"fixed", "validated", *EXIT_RULES}
     assert rules == set(maze.exit_rule)
     stopped = maze[maze.exit_rule == "validated"].set_index("test_difficulty")
     assert stopped.iterations.nunique() == 1, "fixed once, on validation problems"
