@@ -53,12 +53,20 @@ def reach(section: Section, series: str, rule: str = "") -> float | None:
     return furthest
 
 
+def _rule_of(section: Section, series: str, rule: str) -> str:
+    """The rule, or the page's for a series that has no answer by it: networks that end have one answer."""
+    table = section.ruled
+    has = ((table["series"] == series) & (table["rule"] == rule)).any()
+    return rule if has else section.rule
+
+
 def _furthest(section: Section, among: list[str], rule: str = "") -> pd.Series | None:
     """The cell of the series that reaches furthest, ties broken by accuracy there; None if none does."""
     found = []
     for series in among:
-        place = reach(section, series, rule)
-        cell = None if place is None else section.cell(series, place, rule)
+        mine = _rule_of(section, series, rule)
+        place = reach(section, series, mine)
+        cell = None if place is None else section.cell(series, place, mine)
         if cell is not None:
             found.append((place, cell["mean"], cell))
     return max(found, key=lambda f: f[:2])[2] if found else None

@@ -963,3 +963,16 @@ def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert ask("return document.querySelector('.thought input').value") == "4"
+
+
+def test_a_network_that_ends_is_not_left_out_where_an_exit_rule_is_another(small):
+    """It has one answer, whatever the rule: no recurrent network gets farthest for want of rivals."""
+
+    def strong(table):
+        ends = table["paradigm"] == "narrow_resnet18"
+        table.loc[ends, ["accuracy", "ci_low", "ci_high"]] = [0.99, 0.98, 1.0]
+        return table
+
+    rewrite(small, strong)
+    words = " ".join(s for section in sections_of(small) for s in verdict(section))
+    assert "The rule matters" not in words
