@@ -33,14 +33,16 @@ class Tally:
 @dataclass
 class Scores:
     """n problems. fixed: by iteration. rules: by exit rule, then by budget, the most iterations allowed.
-    exits: by exit rule, how many problems were answered at which iteration, with the whole budget. loss:
-    the mean in nats at the last iteration."""
+    correct: by exit rule, bool [n], whether each problem is solved with the whole budget. exits: by exit
+    rule, int64 [n], the iterations at which each problem was answered. loss: the mean in nats at the last
+    iteration."""
 
     n: int
     loss: float
     fixed: dict[int, Tally] = field(default_factory=dict)
     rules: dict[str, dict[int, Tally]] = field(default_factory=dict)
-    exits: dict[str, dict[int, int]] = field(default_factory=dict)
+    correct: dict[str, torch.Tensor] = field(default_factory=dict)
+    exits: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def recorded_iterations(most: int, train_iterations: int) -> list[int]:
@@ -75,12 +77,14 @@ def evaluate(
     iterations: int,
     record: list[int],
     rules: tuple[str, ...] = (),
+    stop: int | None = None,
     accelerator: Accelerator,
     precision: str,
 ) -> Scores:
     """Test on problems 0..count-1 of a split, iterating once; memory does not depend on `iterations`.
 
-    Each process takes every n-th batch and the sums are added up, so that no problem is counted twice or
+    stop: iterations, one of `record`, of the rule "validated", whose answers are kept problem by problem
+    beside those of `rules`. Each process takes every n-th batch and the sums are added up, so that no problem is counted twice or
     missed whatever the number of processes.
     """
     device = accelerator.device
@@ -91,7 +95,8 @@ def evaluate(
     ]
     rows = len(record) * (1 + len(rules))
     sums = torch.zeros(rows + 1, 3, dtype=torch.float64, device=device)
-    exits = torch.zeros(len(rules), iterations + 1, dtype=torch.int64, device=device)
+    named = (*(("validated",) if stop else ()), *rules)
+    each = torch.zeros(2, len(named), count, dtype=torch.int64, device=device)
     moving = "convergence" in rules
     for indices in batches:
         batch = task.sample(difficulty, seed=seed, split=split, indices=indices).to(device)
@@ -114,17 +119,19 @@ def evaluate(
                     confidence = mean_confidence(logits, batch.mask)
                     for rule in running:
                         rule.update(Look(number, answer, confidence, change, correct, elements))
+                if number == stop:
+                    each[0, 0, indices], each[1, 0, indices] = correct.long(), number
                 if number in record:
                     here = [(correct, elements, torch.full_like(elements, number))]
                     here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
                     place = record.index(number)
                     for held, row in zip(here, sums[place : rows : len(record)], strict=True):
                         row += torch.stack([part.sum().double() for part in held])
-        for rule, counts in zip(running, exits, strict=True):
-            counts += torch.bincount(rule.iteration, minlength=iterations + 1)
+        for place, rule in enumerate(running, start=len(named) - len(rules)):
+            each[0, place, indices], each[1, place, indices] = rule.correct.long(), rule.iteration
         sums[-1, 0] += task.loss(logits, batch).double() * len(batch)
     sums = accelerator.reduce(sums, "sum").tolist()
-    exits = accelerator.reduce(exits, "sum").tolist()
+    solved, exits = accelerator.reduce(each, "sum").cpu()
     model.train(was_training)
 
     def tallies(group: int) -> dict[int, Tally]:
@@ -137,8 +144,6 @@ def evaluate(
         loss=sums[-1][0] / count,
         fixed=tallies(0),
         rules={name: tallies(i) for i, name in enumerate(rules, start=1)},
-        exits={
-            name: {i: c for i, c in enumerate(counts) if c}
-            for name, counts in zip(rules, exits, strict=True)
-        },
+        correct=dict(zip(named, solved.bool(), strict=True)),
+        exits=dict(zip(named, exits, strict=True)),
     )

@@ -58,6 +58,12 @@ class ExitRule:
         self.correct = torch.where(chosen, look.correct, self.correct)
         self.elements = torch.where(chosen, look.elements, self.elements)
 
+    def keep(self, which: Tensor) -> None:
+        """Go on with some of the problems: which, bool [n] or their numbers."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(self, name, value[which])
+
     def chooses(self, look: Look) -> Tensor:
         """bool [n]: this iteration's answer replaces the one held. Sets `stopped` where it is final."""
         raise NotImplementedError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from accelerate import Accelerator
 
 from comparisons.blows import recovery
 from comparisons.cost import Cost, count_cost
+from comparisons.early_exit import STOPPING_RULES, TIMED_PROBLEMS, time_stopping
 from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
 from comparisons.exits import validated_iterations
 from comparisons.hardware import autocast, device_name, package_versions
@@ -77,16 +79,19 @@ def execute(
         "status": progress.status,
     }
     rows = _rows_untested(spec, task, facts)
-    stop, blows = tested.train_iterations, []
+    stop, blows, tests = tested.train_iterations, [], Tests()
     if progress.status == "complete":
         report({"testing": "when to stop"})
         stop = stopping_iterations(spec, task, tested, accelerator, precision)
-        rows = test_run(spec, task, tested, facts, stop, accelerator, report)
+        tests = test_run(spec, task, tested, facts, stop, accelerator, report)
+        rows = tests.rows
         blows = strike(spec, task, tested, accelerator, precision, report)
     if accelerator.is_main_process:
         if progress.status == "complete":
             save_examples(spec, task, tested, stop, folder, accelerator.device, precision)
         save_tensors(folder.model_path, tested.state_dict())
+        if tests.correct:
+            save_tensors(folder.answers_path, tests.correct)
         result = {
             **facts,
             "reason": progress.reason,
@@ -97,6 +102,7 @@ def execute(
             "command": repeat_command(spec),
             **(pruned.facts() if pruned else {}),
             **({"recovery": blows} if blows else {}),
+            **({"exits": tests.exits, "stopping": tests.stopping} if tests.exits else {}),
             "rows": rows,
         }
         folder.finish(result)
@@ -141,6 +147,18 @@ def trained_flops(spec: RunSpec, cost: Cost, progress: Progress) -> float:
     return each * progress.step * spec.train.batch_size
 
 
+@dataclass
+class Tests:
+    """rows: of the table. correct: uint8 [n] by `test_task/test_difficulty/exit_rule`, 1 where a problem is
+    solved, so that runs can be compared problem by problem. exits: how many problems each rule that stops
+    answered at which iteration. stopping: what stopping really costs, see `early_exit.time_stopping`."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    correct: dict[str, torch.Tensor] = field(default_factory=dict)
+    exits: list[dict[str, Any]] = field(default_factory=list)
+    stopping: list[dict[str, Any]] = field(default_factory=list)
+
+
 def test_run(
     spec: RunSpec,
     task: Task,
@@ -149,12 +167,12 @@ def test_run(
     stop: int,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
-) -> list[dict[str, Any]]:
-    """Rows of the table: every test difficulty at every recorded iteration and by every exit rule.
+) -> Tests:
+    """Every test difficulty at every recorded iteration and by every exit rule.
 
     stop: iterations of the rule "validated".
     """
-    rows = []
+    tests = Tests()
     asked = spec.evaluation
     most = iterations_to_run(model, asked.iterations)
     record = recorded_iterations(most, model.train_iterations)
@@ -177,11 +195,45 @@ def test_run(
             iterations=most,
             record=record,
             rules=rules,
+            stop=stop,
             accelerator=accelerator,
             precision=facts["precision"],
         )
-        rows += _rows(facts, task, difficulty, scores, cost, stop)
-    return rows
+        tests.rows += _rows(facts, task, difficulty, scores, cost, stop)
+        where = {"test_task": task.spec.name, "test_difficulty": task.spec.level(difficulty)}
+        prefix = "/".join(map(str, where.values()))
+        for name, correct in scores.correct.items():
+            tests.correct[f"{prefix}/{name}"] = correct.to(torch.uint8)
+        if not rules:
+            continue
+        for name in STOPPING_RULES:
+            if name in rules:
+                at, problems = scores.exits[name].unique(return_counts=True)
+                tests.exits.append(
+                    {
+                        **where,
+                        "exit_rule": name,
+                        "iterations": at.tolist(),
+                        "problems": problems.tolist(),
+                    }
+                )
+        if accelerator.is_main_process:
+            tests.stopping += [
+                {**where, **costs}
+                for costs in time_stopping(
+                    model,
+                    task,
+                    difficulty,
+                    count=min(asked.samples, TIMED_PROBLEMS),
+                    seed=asked.seed,
+                    stop=stop,
+                    most=most,
+                    cost=cost,
+                    device=accelerator.device,
+                    precision=facts["precision"],
+                )
+            ]
+    return tests
 
 
 def strike(
