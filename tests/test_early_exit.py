@@ -23,7 +23,9 @@ PAIRS = [
 
 
 def built(task_name: str, paradigm: str, options: dict):
-    task = load_task(task_name, **({"size": 64, "canvas": 128} if task_name == "pathfinder" else {}))
+    task = load_task(
+        task_name, **({"size": 64, "canvas": 128} if task_name == "pathfinder" else {})
+    )
     torch.manual_seed(0)
     return task, build_paradigm(paradigm, task.spec, **options).eval()
 

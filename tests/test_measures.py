@@ -304,7 +304,9 @@ def test_what_a_rule_answers_under_a_budget_is_what_it_gives_when_iterations_end
         for name in EXIT_RULES:
             assert long.rules[name][budget] == short.rules[name][budget], (name, budget)
     for name, at in long.exits.items():
-        assert at.shape == (300,) and at.min() >= 1 and at.max() <= 12
+        assert at.shape == (300,)
+        assert at.min() >= 1
+        assert at.max() <= 12
         assert int(at.sum()) == long.rules[name][12].iterations
         assert int(long.correct[name].sum()) == long.rules[name][12].correct
     most = max(t.correct for by in (long.fixed, long.rules["agreement"]) for t in by.values())

@@ -1,0 +1,311 @@
+"""Problems far larger than any study's, given to a network that was trained before.
+
+python -m comparisons.think OUT/runs/RUN --difficulty 201 --count 10 --iterations 5000
+
+Hours on a processor for a maze of size 801: so the state is saved every minute, Ctrl-C ends it cleanly, and
+the same command goes on. Memory is that of one batch and its state, whatever the number of iterations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from comparisons.early_exit import STOPPING_RULES
+from comparisons.evaluation import batch_slices
+from comparisons.exits import ExitRule, Look, make_exit_rule, mean_confidence, state_change
+from comparisons.hardware import PRECISIONS, autocast, device_name, resolve_precision
+from comparisons.spec import RunSpec
+from comparisons.statistics import wilson_interval
+from comparisons.store import load_checkpoint, load_tensors, save_checkpoint, write_atomically
+from names import unknown_name
+from paradigms import build_paradigm
+from paradigms.base import Paradigm, State
+from paradigms.layers import channels_last
+from tasks import load_task
+from tasks.base import Difficulty, Task
+
+USAGE, INTERRUPTED = 2, 130
+
+
+@dataclass(frozen=True)
+class Question:
+    """count problems of a difficulty, answered by an exit rule after at most `iterations` steps. look: read the
+    answer out at every look-th step only; the rule then compares answers that many steps apart."""
+
+    difficulty: Difficulty
+    count: int
+    iterations: int
+    rule: str
+    look: int
+    seed: int
+    precision: str
+
+
+def load_run(folder: Path) -> tuple[RunSpec, Task, Paradigm]:
+    """A finished run: its spec, its task and its trained network. ValueError if the folder holds none."""
+    try:
+        spec = RunSpec.from_dict(json.loads((folder / "spec.json").read_text()))
+        weights, _ = load_tensors(folder / "model.safetensors")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{folder} is not the folder of a finished run such as OUT/runs/RUN ({error})"
+        ) from error
+    task = load_task(spec.task, **spec.task_options)
+    model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+    model.load_state_dict(weights)
+    return spec, task, model.eval()
+
+
+class Thinking:
+    """The answers so far and, in the middle of a batch, the state to go on from."""
+
+    def __init__(self, path: Path, question: Question) -> None:
+        self.path, self.question = path, question
+        self.answers: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.number = 0  # steps taken in the batch at hand
+        self.tensors: dict[str, Tensor] = {}  # its state and its rule's
+        stored = load_checkpoint(path)
+        if stored and stored[1]["question"] == _plain(question):
+            self.answers = stored[1]["answers"]
+            self.seconds, self.number = stored[1]["seconds"], stored[1]["number"]
+            self.tensors = stored[0].get("batch", {})
+
+    def save(self) -> None:
+        """Whole or not at all, so that a kill at any moment leaves something to go on from."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "question": _plain(self.question),
+            "answers": self.answers,
+            "seconds": self.seconds,
+            "number": self.number,
+        }
+        save_checkpoint(self.path, {"batch": self.tensors}, facts)
+
+    def hold(self, number: int, hidden: Any, rule: ExitRule) -> None:
+        """Remember where the batch at hand is."""
+        parts = hidden if isinstance(hidden, tuple) else (hidden,)
+        self.number = number
+        self.tensors = {f"hidden.{i}": part for i, part in enumerate(parts)}
+        self.tensors |= {
+            f"rule.{k}": v for k, v in vars(rule).items() if isinstance(v, Tensor) and v.numel()
+        }
+
+    def take_up(self, rule: ExitRule, device: torch.device) -> Any:
+        """The hidden state held, None before the first step; puts the rule back where it was."""
+        tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+        for name, tensor in tensors.items():
+            if name.startswith("rule."):
+                setattr(rule, name.removeprefix("rule."), tensor)
+        hidden = [channels_last(t) for n, t in sorted(tensors.items()) if n.startswith("hidden.")]
+        return None if not hidden else hidden[0] if len(hidden) == 1 else tuple(hidden)
+
+
+def _plain(question: Question) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(question)))
+
+
+@torch.inference_mode()
+def think(
+    model: Paradigm,
+    task: Task,
+    thinking: Thinking,
+    device: torch.device,
+    say: Any,
+    save_seconds: float = 60.0,
+) -> list[dict[str, Any]]:
+    """Answer what is left of the question: one entry a problem, in order."""
+    asked = thinking.question
+    for indices in batch_slices(task, asked.difficulty, asked.count):
+        if indices[0] < len(thinking.answers):
+            continue
+        batch = task.sample(asked.difficulty, seed=asked.seed, split="test", indices=indices)
+        batch = batch.to(device)
+        rule = make_exit_rule(asked.rule, model.train_iterations)
+        x = channels_last(batch.inputs)
+        unseen = torch.zeros(len(batch), device=device)
+        saved = shown = start = time.perf_counter()
+        earlier = thinking.seconds
+        with autocast(device, asked.precision), parametrize.cached():
+            hidden = thinking.take_up(rule, device)
+            state = model.encode(x) if hidden is None else State(hidden, thinking.number)
+            before = None if hidden is None else hidden
+            context = model.context(x)
+            for number in range(thinking.number + 1, asked.iterations + 1):
+                state = state if model.ended(state) else model.advance(state, context)
+                if number % asked.look and number < asked.iterations:
+                    continue
+                logits = model.readout(state).float()
+                change = unseen + torch.inf
+                if asked.rule == "convergence":
+                    change = change if before is None else state_change(before, state.hidden)
+                    before = state.hidden
+                answer = task.predict(logits, batch)
+                confidence = mean_confidence(logits, batch.mask)
+                right = task.correct(logits, batch)
+                rule.update(
+                    Look(
+                        number,
+                        answer,
+                        confidence,
+                        change,
+                        right,
+                        task.element_accuracy(logits, batch),
+                    )
+                )
+                now = time.perf_counter()
+                thinking.seconds = earlier + now - start
+                thinking.hold(number, state.hidden, rule)
+                if now - saved > save_seconds:
+                    thinking.save()
+                    saved = now
+                if now - shown > 10:
+                    say(
+                        f"problem {int(indices[0]) + 1} of {asked.count}: {number:,} iterations, "
+                        f"{int(rule.stopped.sum())} of {len(batch)} answered"
+                    )
+                    shown = now
+                if bool(rule.stopped.all()):
+                    break
+        thinking.answers += [
+            {
+                "problem": int(index),
+                "iterations": int(rule.iteration[i]),
+                "stopped": bool(rule.stopped[i]),
+                "correct": bool(rule.correct[i]),
+                "element_accuracy": float(rule.elements[i]),
+            }
+            for i, index in enumerate(indices)
+        ]
+        thinking.number, thinking.tensors = 0, {}
+        thinking.save()
+    return thinking.answers
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="python -m comparisons.think",
+        description="Give a trained network problems far larger than those of its study. The same command "
+        "goes on where it was stopped.",
+    )
+    parser.add_argument("run", type=Path, help="folder of a finished run, OUT/runs/RUN")
+    parser.add_argument("--difficulty", required=True, help="of the problems, e.g. a maze's size")
+    parser.add_argument("--count", type=int, default=10, help="problems (default 10)")
+    parser.add_argument("--iterations", type=int, default=5000, help="at most (default 5000)")
+    parser.add_argument(
+        "--rule",
+        default="agreement",
+        help=f"when to stop: {'|'.join(STOPPING_RULES)} (default agreement)",
+    )
+    parser.add_argument(
+        "--look",
+        type=int,
+        default=1,
+        help="look at the answer at every LOOK-th iteration (default 1)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the problems (default 0)")
+    parser.add_argument("--precision", default="auto", help="|".join(PRECISIONS))
+    return parser
+
+
+def _question(options: argparse.Namespace, task: Task, device: torch.device) -> Question:
+    for name in ("count", "iterations", "look"):
+        if getattr(options, name) < 1:
+            raise ValueError(f"--{name} must be at least 1, not {getattr(options, name)}")
+    if options.rule not in STOPPING_RULES:
+        raise unknown_name("rule that stops", options.rule, STOPPING_RULES)
+    if options.precision not in PRECISIONS:
+        raise unknown_name("precision", options.precision, PRECISIONS)
+    words = options.difficulty
+    difficulty = int(words) if words.isdecimal() else words
+    task.check_difficulty(difficulty)
+    task.check_count(difficulty, "test", options.count)
+    precision = resolve_precision(options.precision, device)
+    return Question(
+        difficulty,
+        options.count,
+        options.iterations,
+        options.rule,
+        options.look,
+        options.seed,
+        precision,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, 2 with one line on what is wrong, or 130 when interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=True, highlight=False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        spec, task, model = load_run(options.run)
+        question = _question(options, task, device)
+    except ValueError as error:
+        print(f"python -m comparisons.think: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
+    words = f"{question.difficulty}-{question.count}-{question.rule}"
+    folder = options.run / "thinking"
+    thinking = Thinking(folder / f"{words}.safetensors", question)
+    command = shlex.join(["python", "-m", "comparisons.think", *arguments])
+    try:
+        answers = think(model.to(device), task, thinking, device, console.print)
+    except KeyboardInterrupt:
+        thinking.save()
+        print(f"interrupted; to go on: {command}", file=sys.stderr)
+        return INTERRUPTED
+    right = sum(answer["correct"] for answer in answers)
+    low, high = wilson_interval(right, len(answers))
+    result = {
+        "run_id": spec.run_id,
+        **_plain(question),
+        "accuracy": right / len(answers),
+        "ci_low": low,
+        "ci_high": high,
+        "seconds": round(thinking.seconds, 1),
+        "peak_memory_gib": round(_peak_memory(device) / 2**30, 2),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "command": command,
+        "answers": answers,
+    }
+    path = folder / f"{words}.json"
+    write_atomically(path, json.dumps(result, indent=1))
+    mean = sum(answer["iterations"] for answer in answers) / len(answers)
+    print(
+        f"{right} of {len(answers)} {task.spec.name} problems of {task.spec.difficulty_label} "
+        f"{question.difficulty} solved ({low:.1%} to {high:.1%}), {mean:,.0f} iterations on average, "
+        f"{thinking.seconds:,.0f} s, {result['peak_memory_gib']} GiB: {path}"
+    )
+    return 0
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Bytes: of the accelerator, else of the process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
