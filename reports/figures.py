@@ -11,6 +11,7 @@ import pandas as pd
 
 from reports.load import Records, Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
+from reports.stopping import exits_figure
 from reports.summary import RULES, Section, aggregate, by_rule, count, plural, sections
 
 MOST_POINTS = 120  # a line keeps at most this many, spread evenly along its axis
@@ -416,6 +417,7 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         "samples": against_samples(section, f"{prefix}-samples"),
         "parameters": against_parameters(section, f"{prefix}-parameters"),
         "compute": against_compute(section, f"{prefix}-compute"),
+        "exits": exits_figure(section, runs, f"{prefix}-exits"),
         "recovery": recovery(section, f"{prefix}-recovery", runs),
         "training": training_curves(section, f"{prefix}-training", runs),
     }

@@ -28,6 +28,7 @@ from reports.figures import overview, section_figures
 from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
 from reports.shapes import Figure
+from reports.stopping import stopping_table
 from reports.summary import (
     RULES,
     Section,
@@ -182,6 +183,7 @@ def _section_part(
         "rules": rules_table(section, styles),
         "compute": compute_table(section, styles),
         "speed": speed_table(section, styles),
+        "stopping": stopping_table(section, records.runs, styles),
         "pruning": pruning_table(section, records.runs, styles),
         "figures": section_figures(section, records.runs, prefix),
         "pictures": _pictures(section, records.runs, styles, notes),
