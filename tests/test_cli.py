@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from conftest import ROOT
+from safetensors.torch import load_file
 
 from comparisons.cli import main
 from comparisons.exits import EXIT_RULES
@@ -299,6 +301,31 @@ def test_two_processes_train_one_run_together(tmp_path):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         losses.append([line["loss"] for line in lines if line["split"] == "validation"])
     assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_two_processes_prune_the_same_weights_as_one(tmp_path):
+    arguments = (
+        "--tasks=prefix_sums",
+        "--paradigms=lottery",
+        "--preset=smoke",
+        "--distribute=data",
+    )
+    arguments += ("--set=paradigm.width=8", "--set=paradigm.iterations=3", "--set=train.steps=4")
+    arguments += ("--set=evaluation.samples=8", "--set=lottery.density=0.3")
+    arguments += ("--set=lottery.criterion=snip,grasp,synflow",)
+    for processes in (1, 2):
+        done = launch(processes, tmp_path / str(processes), *arguments)
+        assert done.returncode == 0, done.stderr[-2000:]
+    models = sorted((tmp_path / "1" / "runs").glob("*/model.safetensors"))
+    assert len(models) == 3
+    for path in models:
+        one = load_file(path)
+        two = load_file(tmp_path / "2" / path.relative_to(tmp_path / "1"))
+        masks = [name for name in one if name.endswith("mask")]
+        assert masks
+        assert all(torch.equal(one[name], two[name]) for name in masks)
+        kept = sum(float(one[name].sum()) for name in masks)
+        assert kept == round(0.3 * sum(one[name].numel() for name in masks))
 
 
 def test_networks_trained_on_one_task_are_tested_on_another_of_the_same_shape(tmp_path):
