@@ -89,6 +89,12 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="A:B",
         help="test what was trained on task A on task B of the same shape as well, e.g. cifar10:svhn",
     )
+    parser.add_argument(
+        "--match",
+        default="samples",
+        help="what all paradigms of a task get alike: samples (default: training problems), parameters (widths are "
+        "solved for) or flops (of training: steps are solved for); the first paradigm named is the reference",
+    )
     parser.add_argument("--out", type=Path, help="results folder (default runs/PRESET)")
     parser.add_argument("--study", help="one published figure or table, by name (see --list)")
     parser.add_argument(
@@ -177,6 +183,7 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
         train_samples=options.train_samples,
         settings=settings,
         transfer=options.transfer,
+        match=options.match,
     )
     return request, title
 

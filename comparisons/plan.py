@@ -6,6 +6,7 @@ import itertools
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from comparisons.presets import PRESETS
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Request:
     """What the user asked for. None: the preset's choice. settings: the values of --set, in order.
-    transfer: pairs of tasks, trained on the first and tested on the second as well."""
+    transfer: pairs of tasks, trained on the first and tested on the second as well. match: see
+    `match.MATCHES`; the first paradigm is the reference."""
 
     tasks: tuple[str, ...]
     paradigms: tuple[str, ...]
@@ -28,14 +30,17 @@ class Request:
     train_samples: tuple[int, ...] | None = None
     settings: tuple[str, ...] = ()
     transfer: tuple[tuple[str, str], ...] = ()
+    match: str = "samples"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """runs, and a line for each pair of task and paradigm left out because it makes no sense."""
+    """runs, a line for each pair of task and paradigm left out because it makes no sense, and one for
+    each that was made equal to the reference."""
 
     runs: tuple[RunSpec, ...]
     skipped: tuple[str, ...] = ()
+    matched: tuple[str, ...] = ()
 
 
 def parse_value(text: str) -> Any:
@@ -305,6 +310,22 @@ def _samples_held(task_name: str, preset: str, chosen: Mapping[tuple[str, str], 
     return sorted({min(s, held or s) for s in samples})
 
 
+def _planned(
+    request: Request,
+    task: str,
+    seed: int,
+    count: int,
+    chosen: Mapping[tuple[str, str], Any],
+    transfer: Iterable[str],
+    paradigm: str,
+    more: Mapping[tuple[str, str], Any] | None = None,
+) -> RunSpec:
+    """One run of a request; more: settings beside those that were asked for."""
+    others = set(request.paradigms) - {paradigm}
+    mine = {k: v for k, v in chosen.items() if k[0] not in others} | dict(more or {})
+    return make_spec(task, paradigm, request.preset, seed, count, mine, transfer)
+
+
 def make_plan(request: Request) -> Plan:
     """Every run of a study, in an order that shows each paradigm early. ValueError: one line, what is allowed."""
     from paradigms import check_paradigm
@@ -324,6 +345,14 @@ def make_plan(request: Request) -> Plan:
     choices = _choices(request.settings, request.paradigms)
     runs: dict[str, RunSpec] = {}
     skipped: list[str] = []
+    matched: list[str] = []
+    if request.match != "samples":
+        from comparisons.match import MATCHES, check_settings
+
+        if request.match not in MATCHES:
+            raise unknown_name("--match", request.match, MATCHES)
+        for chosen in choices:
+            check_settings(request.match, chosen, request.paradigms)
     for seed in request.seeds or preset["seeds"]:
         for task in request.tasks:
             transfer = [target for source, target in request.transfer if source == task]
@@ -332,10 +361,16 @@ def make_plan(request: Request) -> Plan:
                 samples = request.train_samples or _samples_held(task, request.preset, chosen)
                 pairs += [(c, p, chosen) for c in samples for p in request.paradigms]
             for count, paradigm, chosen in sorted(pairs, key=lambda pair: -pair[0]):
-                others = set(request.paradigms) - {paradigm}
-                mine = {k: v for k, v in chosen.items() if k[0] not in others}
                 try:
-                    spec = make_spec(task, paradigm, request.preset, seed, count, mine, transfer)
+                    planned = partial(_planned, request, task, seed, count, chosen, transfer)
+                    spec = planned(paradigm)
+                    if request.match != "samples":
+                        from comparisons.match import matched_choice, outcome
+
+                        reference = planned(request.paradigms[0])
+                        more = matched_choice(request.match, spec, reference)
+                        spec = planned(paradigm, more=more) if more else spec
+                        matched.append(outcome(request.match, spec, reference))
                 except Unsuitable as error:
                     skipped.append(f"{paradigm} on {task}: {error}")
                     continue
@@ -343,7 +378,7 @@ def make_plan(request: Request) -> Plan:
     for paradigm in request.paradigms:
         if not any(spec.paradigm == paradigm for spec in runs.values()):
             raise ValueError(next(line for line in skipped if line.startswith(f"{paradigm} on ")))
-    return Plan(tuple(runs.values()), tuple(dict.fromkeys(skipped)))
+    return Plan(tuple(runs.values()), tuple(dict.fromkeys(skipped)), tuple(dict.fromkeys(matched)))
 
 
 def repeat_command(spec: RunSpec) -> str:

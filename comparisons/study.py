@@ -162,5 +162,6 @@ def write_study(plan: Plan, out: Path, command: str, title: str) -> None:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "runs": [spec.run_id for spec in plan.runs],
         "skipped": list(plan.skipped),
+        "matched": list(plan.matched),
     }
     write_atomically(out / "study.json", json.dumps(study, indent=1))

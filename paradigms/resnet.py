@@ -186,8 +186,16 @@ def _head(spec: Signature, features: int) -> nn.Module:
 
 
 def _resnet(
-    spec: Signature, channels: tuple[int, ...], residual: bool, stem: str | None
+    spec: Signature,
+    published: tuple[int, ...],
+    residual: bool,
+    stem: str | None,
+    width: int | None,
 ) -> OnePass:
+    if width is not None and (not isinstance(width, int) or width < 1):
+        raise ValueError(f"width of a ResNet must be a whole number from 1, not {width!r}")
+    first = published[0]
+    channels = tuple(max(1, round(c * (width or first) / first)) for c in published)
     if spec.spatial_dims not in BATCH_NORM:
         raise ValueError(f"a ResNet reads strings or images, not {spec.spatial_dims}d inputs")
     if stem is None:
@@ -206,33 +214,54 @@ def _resnet(
     )
 
 
-def resnet18(spec: Signature, *, residual: bool = True, stem: str | None = None) -> OnePass:
+def resnet18(
+    spec: Signature,
+    *,
+    residual: bool = True,
+    stem: str | None = None,
+    width: int | None = None,
+) -> OnePass:
     """Stages of 64, 128, 256 and 512 channels, two basic blocks each.
 
     residual: whether blocks add their shortcut; parameters are the same either way. stem: "imagenet" is
     7-wide with stride 2 and max-pooling (both left out for a dense answer), "cifar" 3-wide with stride
-    1; by default "cifar" where the task's inputs have a fixed side of at most 32. ValueError for another.
+    1; by default "cifar" where the task's inputs have a fixed side of at most 32. width: channels of the
+    first stage, the others in proportion; by default the published ones. ValueError for anything else.
     """
-    return _resnet(spec, (64, 128, 256, 512), residual, stem)
+    return _resnet(spec, (64, 128, 256, 512), residual, stem, width)
 
 
-def narrow_resnet18(spec: Signature, *, residual: bool = True, stem: str | None = None) -> OnePass:
+def narrow_resnet18(
+    spec: Signature,
+    *,
+    residual: bool = True,
+    stem: str | None = None,
+    width: int | None = None,
+) -> OnePass:
     """Stages of 16, 32, 32 and 32 channels. Options as `resnet18`."""
-    return _resnet(spec, (16, 32, 32, 32), residual, stem)
+    return _resnet(spec, (16, 32, 32, 32), residual, stem, width)
 
 
 def super_narrow_resnet18(
-    spec: Signature, *, residual: bool = True, stem: str | None = None
+    spec: Signature,
+    *,
+    residual: bool = True,
+    stem: str | None = None,
+    width: int | None = None,
 ) -> OnePass:
     """Stages of 8, 16, 16 and 16 channels. Options as `resnet18`."""
-    return _resnet(spec, (8, 16, 16, 16), residual, stem)
+    return _resnet(spec, (8, 16, 16, 16), residual, stem, width)
 
 
 def larger_narrow_resnet18(
-    spec: Signature, *, residual: bool = True, stem: str | None = None
+    spec: Signature,
+    *,
+    residual: bool = True,
+    stem: str | None = None,
+    width: int | None = None,
 ) -> OnePass:
     """Stages of 24, 48, 48 and 128 channels. Options as `resnet18`."""
-    return _resnet(spec, (24, 48, 48, 128), residual, stem)
+    return _resnet(spec, (24, 48, 48, 128), residual, stem, width)
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
