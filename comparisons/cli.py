@@ -95,6 +95,14 @@ def make_parser() -> argparse.ArgumentParser:
         help="what all paradigms of a task get alike: samples (default: training problems), parameters (widths are "
         "solved for) or flops (of training: steps are solved for); the first paradigm named is the reference",
     )
+    parser.add_argument(
+        "--search",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="before the study, try N learning rates and widths for every paradigm on validation problems and take "
+        "the best (under --match parameters: learning rates only)",
+    )
     parser.add_argument("--out", type=Path, help="results folder (default runs/PRESET)")
     parser.add_argument("--study", help="one published figure or table, by name (see --list)")
     parser.add_argument(
@@ -230,7 +238,20 @@ def main(argv: list[str] | None = None) -> int:
 
     rank, _ = process_place()
     command = shlex.join(["accelerate", "launch", "compare.py", *argv])
+    untried = 0
     try:
+        if options.search:
+            from comparisons.search import search
+
+            plan, untried = search(
+                plan,
+                out,
+                options.search,
+                widths=request.match != "parameters",
+                command=command,
+                distribute=options.distribute,
+                workers=options.workers,
+            )
         unfinished, report = run_study(
             plan, out, command, title, options.distribute, options.workers, options.track
         )
@@ -242,4 +263,4 @@ def main(argv: list[str] | None = None) -> int:
         return INTERRUPTED
     if rank == 0:
         print(f"report: {report}")
-    return 1 if unfinished and rank == 0 else 0
+    return 1 if (unfinished or untried) and rank == 0 else 0

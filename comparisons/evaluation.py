@@ -60,7 +60,7 @@ def iterations_to_run(model: Paradigm, budget: int) -> int:
 
 def batch_slices(task: Task, difficulty: Difficulty, count: int) -> list[np.ndarray]:
     """Problem numbers 0..count-1 in evaluation batches."""
-    sites = task.sample(difficulty, 1, split="test").inputs[0, 0].numel()
+    sites = task.sample(difficulty, 1, split="validation").inputs[0, 0].numel()
     size = int(min(max(SITES_PER_BATCH // sites, 1), count, 512))
     return np.split(np.arange(count), range(size, count, size))
 

@@ -92,7 +92,9 @@ class Screen:
 
     @staticmethod
     def _accuracies(result: dict[str, Any]) -> str:
-        """Accuracy by test difficulty under the rule fixed on validation problems."""
+        """Accuracy by test difficulty under the rule fixed on validation problems; a trial has no tests."""
+        if not result["rows"] and "accuracy" in result:
+            return f"{100 * result['accuracy']:.1f} % of validation problems"
         rows = [row for row in result["rows"] if row["exit_rule"] == "validated"]
         return ", ".join(
             f"{row['difficulty_name']} {row['difficulty_label']} {100 * row['accuracy']:.1f} %"

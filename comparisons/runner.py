@@ -18,7 +18,7 @@ from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded
 from comparisons.exits import validated_iterations
 from comparisons.hardware import autocast, device_name, package_versions
 from comparisons.plan import repeat_command, transfer_difficulties
-from comparisons.pruning import magnitude_scores, prune
+from comparisons.pruning import Pruned, magnitude_scores, prune
 from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import RunFolder, save_tensors
@@ -32,6 +32,44 @@ from tasks import load_task
 from tasks.base import Batch, Difficulty, Task
 
 
+@dataclass
+class Trained:
+    """The network to be tested, how its training went, the precision that ran, and what pruning did, if any."""
+
+    tested: Paradigm
+    progress: Progress
+    precision: str
+    pruned: Pruned | None
+
+
+def build(spec: RunSpec) -> tuple[Task, Paradigm]:
+    """The task of a run and its network as it starts."""
+    task = load_task(spec.task, **spec.task_options)
+    torch.manual_seed(spec.seed)
+    return task, build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+
+
+def trained(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    report: Callable[[dict[str, Any]], None],
+) -> Trained:
+    """Prune the network if it is to be, and train it unless nothing is left of it."""
+    pruned = None
+    if model.pruning:
+        report({"pruning": model.pruning.criterion})
+        rounds = partial(trained_magnitudes, spec, task, folder, accelerator, report)
+        pruned = prune(spec, task, model.to(accelerator.device), accelerator.device, rounds)
+    if pruned and not pruned.connected:
+        progress = Progress(status="collapsed", reason="no answer depends on the input any more")
+        return Trained(model, progress, "fp32", pruned)
+    with tracked(accelerator, spec):
+        return Trained(*train_run(spec, task, model, folder, accelerator, report), pruned)
+
+
 def execute(
     spec: RunSpec,
     folder: RunFolder,
@@ -40,22 +78,11 @@ def execute(
 ) -> dict[str, Any]:
     """Train, test and record one run, going on where an interrupted one stopped. Returns its result."""
     folder.open()
-    task = load_task(spec.task, **spec.task_options)
-    torch.manual_seed(spec.seed)
-    model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+    task, model = build(spec)
     parameters = count_parameters(model)
     cost = train_cost(spec, task, model)
-    pruned = None
-    if model.pruning:
-        report({"pruning": model.pruning.criterion})
-        rounds = partial(trained_magnitudes, spec, task, folder, accelerator, report)
-        pruned = prune(spec, task, model.to(accelerator.device), accelerator.device, rounds)
-    if pruned and not pruned.connected:
-        tested, precision = model, "fp32"
-        progress = Progress(status="collapsed", reason="no answer depends on the input any more")
-    else:
-        with tracked(accelerator, spec):
-            tested, progress, precision = train_run(spec, task, model, folder, accelerator, report)
+    done = trained(spec, task, model, folder, accelerator, report)
+    tested, progress, precision, pruned = done.tested, done.progress, done.precision, done.pruned
     facts = {
         "run_id": spec.run_id,
         "task": spec.task,

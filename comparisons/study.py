@@ -6,10 +6,11 @@ import gc
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from accelerate import Accelerator
 from comparisons.plan import Plan
 from comparisons.progress import Screen
 from comparisons.runner import execute
-from comparisons.spec import SCHEMA
+from comparisons.spec import SCHEMA, RunSpec
 from comparisons.store import RunFolder, StoreError, collect, write_atomically, write_table
 from comparisons.workers import cores, helpers, usual_workers
 from reports import build_report
@@ -29,9 +30,17 @@ _GROUP = ("WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 WAIT_SECONDS = 0.5
 
 
+@cache
 def process_place() -> tuple[int, int]:
-    """(number of this process, how many there are) as the launcher says."""
+    """(number of this process, how many there are) as the launcher said when it was first asked for."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+@cache
+def local_place() -> tuple[int, int]:
+    """The same on this machine."""
+    _, processes = process_place()
+    return int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", processes))
 
 
 @dataclass(frozen=True)
@@ -44,10 +53,10 @@ class Tracking:
 
 def make_accelerator(distribute: str, workers: int, tracking: Tracking) -> Accelerator:
     """One of this process's own for shared lists of runs, or one that joins all processes for each run."""
-    _, processes = process_place()
+    # Both are asked for before what they read is taken away: a search comes before its study.
+    process_place()
+    local, on_this_machine = local_place()
     if distribute == "runs":
-        local = int(os.environ.get("LOCAL_RANK", 0))
-        on_this_machine = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
         for name in (*_GROUP, "LOCAL_RANK"):
             os.environ.pop(name, None)
         if torch.cuda.is_available():
@@ -72,18 +81,11 @@ def run_study(
     workers: processes to train runs side by side when a launcher started no more than this one; 0 for as
     many as suit the machine. track: a name of `tracking.TRACKERS`, or "".
     """
-    rank, processes = process_place()
-    alone = processes == 1 and distribute == "runs"
-    workers = workers or usual_workers(len(plan.runs), torch.cuda.is_available())
-    workers = workers if alone else 1
+    rank, _ = process_place()
     tracking = Tracking(track, out / "tracking")
-    left = sum(not RunFolder(out, spec).complete for spec in plan.runs)
     if rank == 0:
         write_study(plan, out, command, title)
-    with helpers(max(0, min(workers, left) - 1), _help, plan, out, workers, tracking):
-        screen = Screen(plan, out, quiet=rank != 0)
-        accelerator = make_accelerator(distribute, workers, tracking)
-        _work(plan, out, distribute, accelerator, screen, rank == 0)
+    screen = run_all(plan, out, distribute, workers, tracking)
     report = out / "report.html"
     if rank == 0:
         table, odd = collect(out)
@@ -95,16 +97,51 @@ def run_study(
     return unfinished, report
 
 
-def _help(number: int, plan: Plan, out: Path, workers: int, tracking: Tracking) -> None:
+Work = Callable[[RunSpec, RunFolder, Accelerator, Callable[[dict[str, Any]], None]], Any]
+
+
+def run_all(
+    plan: Plan,
+    out: Path,
+    distribute: str,
+    workers: int,
+    tracking: Tracking,
+    work: Work = execute,
+    stay: bool = False,
+) -> Screen:
+    """Do what is left of a plan, by as many workers as suit, and return the screen it was shown on.
+
+    work: what a run is. stay: in every process, until no run is left, and not only in the first.
+    """
+    rank, processes = process_place()
+    alone = processes == 1 and distribute == "runs"
+    workers = workers or usual_workers(len(plan.runs), torch.cuda.is_available())
+    workers = workers if alone else 1
+    left = sum(not RunFolder(out, spec).complete for spec in plan.runs)
+    with helpers(max(0, min(workers, left) - 1), _help, plan, out, workers, tracking, work):
+        screen = Screen(plan, out, quiet=rank != 0)
+        accelerator = make_accelerator(distribute, workers, tracking)
+        _work(plan, out, distribute, accelerator, screen, work, stay or rank == 0)
+    return screen
+
+
+def _help(number: int, plan: Plan, out: Path, workers: int, tracking: Tracking, work: Work) -> None:
     """What a worker beside the first process does: whatever run nobody holds."""
     screen = Screen(plan, out, quiet=True)
     # What is wrong with the results folder, the first process meets as well, and says.
     with suppress(StoreError):
-        _work(plan, out, "runs", make_accelerator("runs", workers, tracking), screen, False)
+        accelerator = make_accelerator("runs", workers, tracking)
+        _work(plan, out, "runs", accelerator, screen, work, False)
 
 
 def _work(
-    plan: Plan, out: Path, distribute: str, accelerator: Accelerator, screen: Screen, stay: bool
+    plan: Plan,
+    out: Path,
+    distribute: str,
+    accelerator: Accelerator,
+    screen: Screen,
+    work: Work,
+    stay: bool,
 ) -> None:
     """Train and test every run that nobody else holds. stay: until no run is held by others either."""
     together = distribute == "data"
@@ -125,7 +162,7 @@ def _work(
                         continue
                     screen.start(spec)
                     try:
-                        execute(spec, folder, accelerator, screen.report)
+                        work(spec, folder, accelerator, screen.report)
                     except StoreError:
                         raise
                     except Exception as error:

@@ -195,7 +195,8 @@ def _resnet(
     if width is not None and (not isinstance(width, int) or width < 1):
         raise ValueError(f"width of a ResNet must be a whole number from 1, not {width!r}")
     first = published[0]
-    channels = tuple(max(1, round(c * (width or first) / first)) for c in published)
+    # timm builds stages in eights, so that is what is asked for.
+    channels = tuple(max(1, round(c * (width or first) / first / 8)) * 8 for c in published)
     if spec.spatial_dims not in BATCH_NORM:
         raise ValueError(f"a ResNet reads strings or images, not {spec.spatial_dims}d inputs")
     if stem is None:
@@ -226,7 +227,7 @@ def resnet18(
     residual: whether blocks add their shortcut; parameters are the same either way. stem: "imagenet" is
     7-wide with stride 2 and max-pooling (both left out for a dense answer), "cifar" 3-wide with stride
     1; by default "cifar" where the task's inputs have a fixed side of at most 32. width: channels of the
-    first stage, the others in proportion; by default the published ones. ValueError for anything else.
+    first stage, the others in proportion, all to the nearest eight; by default the published ones. ValueError for anything else.
     """
     return _resnet(spec, (64, 128, 256, 512), residual, stem, width)
 

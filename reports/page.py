@@ -27,6 +27,7 @@ from reports.drawing import (
 from reports.figures import overview, section_figures
 from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
+from reports.search import search_table
 from reports.shapes import Figure
 from reports.stopping import stopping_table
 from reports.summary import (
@@ -89,6 +90,7 @@ def render(records: Records) -> str:
         overview=top,
         parts=parts,
         runs=runs_table(records, found, styles),
+        search=search_table(records.folder, notes),
         notes=notes,
         rule=RULES[main_rule(records.rows)],
         draw=lambda figure: _figure_part(figure, styles),
@@ -149,6 +151,10 @@ def _figure_part(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:
     }
 
 
+def _lines(stored: Any) -> list[Any]:
+    return stored if isinstance(stored, list) else []
+
+
 def _study_part(records: Records) -> dict[str, Any]:
     rows, study = records.rows, records.study
     one = rows.drop_duplicates("run_id")
@@ -160,6 +166,7 @@ def _study_part(records: Records) -> dict[str, Any]:
         "runs": len(one),
         "seeds": int(one["seed"].nunique()),
         "devices": ", ".join(sorted(set(one["device"]) - {""})),
+        "matched": [str(line) for line in _lines(records.study.get("matched"))],
         "precisions": ", ".join(sorted(set(one["precision"]) - {""})),
     }
 
