@@ -17,6 +17,7 @@ from comparisons.early_exit import STOPPING_RULES, TIMED_PROBLEMS, time_stopping
 from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
 from comparisons.exits import validated_iterations
 from comparisons.hardware import autocast, device_name, package_versions
+from comparisons.inside import look_inside
 from comparisons.plan import repeat_command, transfer_difficulties
 from comparisons.pruning import magnitude_scores, prune
 from comparisons.spec import RunSpec
@@ -79,7 +80,7 @@ def execute(
         "status": progress.status,
     }
     rows = _rows_untested(spec, task, facts)
-    stop, blows, tests = tested.train_iterations, [], Tests()
+    stop, blows, looks, tests = tested.train_iterations, [], [], Tests()
     if progress.status == "complete":
         report({"testing": "when to stop"})
         stop = stopping_iterations(spec, task, tested, accelerator, precision)
@@ -89,6 +90,7 @@ def execute(
     if accelerator.is_main_process:
         if progress.status == "complete":
             save_examples(spec, task, tested, stop, folder, accelerator.device, precision)
+            looks = look_inside(spec, task, tested, folder, accelerator.device, report)
         save_tensors(folder.model_path, tested.state_dict())
         if tests.correct:
             save_tensors(folder.answers_path, tests.correct)
@@ -102,6 +104,7 @@ def execute(
             "command": repeat_command(spec),
             **(pruned.facts() if pruned else {}),
             **({"recovery": blows} if blows else {}),
+            **({"inside": looks} if looks else {}),
             **({"exits": tests.exits, "stopping": tests.stopping} if tests.exits else {}),
             "rows": rows,
         }
