@@ -29,6 +29,7 @@ from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
 from reports.shapes import Figure
 from reports.stopping import stopping_table
+from reports.struck import struck_parts
 from reports.summary import (
     RULES,
     Section,
@@ -207,6 +208,7 @@ def _pictures(
             try:
                 examples = read_examples(run.examples, [f"{d:g}" for d in levels])
                 thoughts = read_thoughts(run.examples, [f"{d:g}" for d in levels])
+                struck = struck_parts(run.examples, levels, section)
             except ValueError as error:
                 notes.append(f"runs/{run_id}: {error}; its pictures are left out.")
                 continue
@@ -221,6 +223,7 @@ def _pictures(
                         "run": run_id,
                         "examples": shown,
                         "thoughts": formed,
+                        "struck": struck,
                     }
                 )
                 break
