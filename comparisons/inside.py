@@ -150,6 +150,7 @@ def inside(
         metered = {*seen.grid, *range(1, min(model.train_iterations, most) + 1)}
         seen.meters = {number: FilterMeter() for number in metered}
     facts: dict[str, Any] = {
+        "test_task": task.spec.name,
         "test_difficulty": task.spec.level(difficulty),
         "n": count,
         "iterations": most,

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from reports.inside import inside_figures
 from reports.load import Records, Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
 from reports.stopping import exits_figure
@@ -435,6 +436,7 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         "compute": against_compute(section, f"{prefix}-compute"),
         "exits": exits_figure(section, runs, f"{prefix}-exits"),
         "recovery": recovery(section, f"{prefix}-recovery", runs),
+        **inside_figures(section, f"{prefix}-inside", runs),
         "training": training_curves(section, f"{prefix}-training", runs),
     }
     return {name: figure for name, figure in made.items() if figure is not None}

@@ -25,6 +25,7 @@ from reports.drawing import (
     swatch,
 )
 from reports.figures import overview, section_figures
+from reports.inside import inside_part
 from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
 from reports.shapes import Figure
@@ -187,6 +188,7 @@ def _section_part(
         "stopping": stopping_table(section, records.runs, styles),
         "pruning": pruning_table(section, records.runs, styles),
         "figures": section_figures(section, records.runs, prefix),
+        "inside": inside_part(section, records, styles, notes),
         "pictures": _pictures(section, records.runs, styles, notes),
     }
 

@@ -86,7 +86,7 @@ def film(
         weight = 0.85 * sure[..., None].astype(float) / 255
         frames.append(picture * (1 - weight) + np.array(_RIGHT) * weight)
     height, width = frames[0].shape[:2]
-    return _uri(np.concatenate(frames, 1).round().astype(np.uint8)), width / height
+    return png_uri(np.concatenate(frames, 1).round().astype(np.uint8)), width / height
 
 
 def read_examples(path: Path, levels: Sequence[str], per_level: int = 1) -> list[Example]:
@@ -135,7 +135,7 @@ def _of_level(
                 Example(
                     level,
                     bool(solved[i]),
-                    _uri(picture),
+                    png_uri(picture),
                     "",
                     "",
                     right_text=f"class {int(target)}",
@@ -166,9 +166,9 @@ def _dense(
     return Example(
         level,
         solved,
-        _uri(picture),
-        _uri(right),
-        _uri(shown),
+        png_uri(picture),
+        png_uri(right),
+        png_uri(shown),
         wrong_sites=sites_wrong,
         string=string,
     )
@@ -209,7 +209,8 @@ def _paint(
     return out.round().astype(np.uint8)
 
 
-def _uri(pixels: np.ndarray) -> str:
+def png_uri(pixels: np.ndarray) -> str:
+    """Pixels [H, W, 3], 0..255, as a PNG in a data URI."""
     out = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)).save(out, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

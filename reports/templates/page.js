@@ -20,7 +20,8 @@
     const y = line.y[i];
     let text = `<b>${safe(data.series[line.s].name)}</b><br>${safe(panel.x.label)}: ${safe(tick ? tick[1] : plain(line.x[i]))}`;
     text += `<br>${panel.y.percent ? share(y) : safe(panel.y.label) + ": " + plain(y)}`;
-    if (line.low) text += ` (${share(line.low[i])} to ${share(line.high[i])})`;
+    const end = panel.y.percent ? share : plain;
+    if (line.low) text += ` (${end(line.low[i])} to ${end(line.high[i])})`;
     if (line.each) text += `<br>each: ${line.each[i].slice(0, 10).map((v) => (100 * v).toFixed(1)).join(", ")}`;
     if (line.seeds) text += `<br>${line.seeds[i]} seed${line.seeds[i] === 1 ? "" : "s"}`;
     if (line.tests && line.tests[i]) text += `, ${plain(line.tests[i])} problems each`;
