@@ -355,7 +355,8 @@ def recovery(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
             ],
             _chance(section),
         )
-        for blow, found in here.groupby("blow", sort=False)
+        for blow in sorted(set(here["blow"]), key=lambda b: [*BLOWS, b].index(b))
+        for found in [here[here["blow"] == blow]]
     ]
     when = " or ".join(f"{b:g}" for b in sorted(table.loc[~table["ends"], "before"].unique()))
     said = f"The state, or the problem, is changed after {when} iterations. " if when else ""

@@ -230,8 +230,9 @@ def _fields(maps: np.ndarray | None, facts: dict[str, Any]) -> dict[str, Any] | 
     if maps.ndim == 2:
         image = np.repeat(np.sqrt(maps / 255), 3, 0)
     else:
-        shown = np.sqrt(maps / 255)
-        image = np.concatenate([np.pad(m, ((0, 0), (0, 1)), constant_values=0.5) for m in shown], 1)
+        larger = max(1, 64 // min(maps.shape[1:]))
+        shown = np.sqrt(maps / 255).repeat(larger, 1).repeat(larger, 2)
+        image = np.concatenate([np.pad(m, ((0, 0), (0, 1)), constant_values=1) for m in shown], 1)
     return {"image": png_uri(_inked(image)), "iterations": ", ".join(f"{i:g}" for i in at)}
 
 
@@ -373,7 +374,7 @@ def _rest_figure(section: Section, entries: list[dict[str, Any]], key: str) -> F
                 Panel(
                     section.place(difficulty),
                     Axis("iterations", log=log_axis(steps, 8), low=1.0),
-                    Axis("distance from the limit (share of its length)", log=True),
+                    Axis("distance from the limit", log=True),
                     lines,
                 )
             )
@@ -383,7 +384,7 @@ def _rest_figure(section: Section, entries: list[dict[str, Any]], key: str) -> F
         key,
         f"How far states are from where they end, {section.name}",
         "The limit is the fixed point or the nearest state of the cycle that a state ends in; where it ends in neither, and "
-        "in networks that end, the last state. Median over problems, means over seeds; band: middle half of the problems. "
+        "in networks that end, the last state. In units of that state's length. Median over problems, means over seeds; band: middle half of the problems. "
         f"{_problems(entries)} test problems each, in float32. Rings: the number of iterations in training.",
         panels,
     )
@@ -452,9 +453,7 @@ def _receptive_figure(section: Section, entries: list[dict[str, Any]], key: str)
                 Panel(
                     section.place(difficulty),
                     Axis("iterations", log=log_axis(steps, 8), low=1.0),
-                    Axis(
-                        "radius of the effective receptive field (sites)", low=0.0, high=1.05 * top
-                    ),
+                    Axis("radius (sites)", low=0.0, high=1.05 * top),
                     lines,
                     [("y", top, "all of the input alike")],
                 )

@@ -14,7 +14,7 @@ from reports.summary import Section, plural
 
 #: By blow: for the title of a panel, and for "n iterations after ..".
 BLOWS = {
-    "none": ("no blow", "the middle"),
+    "none": ("no blow", "no blow"),
     "noise": ("state replaced by noise", "the noise"),
     "zeros": ("state set to zero", "the state was zero"),
     "other": ("another problem's state", "the exchange"),
@@ -68,7 +68,7 @@ def _part(
     name, what = BLOWS[blow]
     return {
         "blow": blow,
-        "title": f"{place}: {name} after {plural(iterations[struck - 1], 'iteration')}",
+        "title": f"{place}: {name}, after {plural(iterations[struck - 1], 'iteration')}",
         "told": told(iterations, right, struck),
         "what": what,
         "strip": strip,
@@ -91,5 +91,5 @@ def told(iterations: Sequence[int], right: Sequence[bool], struck: int) -> str:
     again = iterations[lasting[0]] - iterations[struck]
     word = "right again" if right[struck - 1] else "right"
     if again == 0:
-        return f"{before}, and right from the blow on."
-    return f"{before}, {word} by the iteration {again} after and from then on."
+        return f"{before}, and right from there on."
+    return f"{before}, {word} by iteration {again} after it and from then on."
