@@ -12,8 +12,9 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 #: A state has come back if it is this close to where it was, as a share of its length. Rounding in float32 is
-#: under 1e-7 a number; what an iteration makes of it stays far below 1e-3 (networks at rest return to within
-#: 1e-5), while a state that drifts by less over a whole window would take tens of thousands of iterations to become another.
+#: about 1e-7 of a number (trained networks at rest were seen to return to within 1e-6), so that this is far above what
+#: rounding makes of an iteration; and a state that drifts by so little over a whole window would take tens of
+#: thousands of iterations to become another.
 TOLERANCE = 1e-3
 #: Iterations past the last one during which a state is watched. A period has to be seen twice.
 WINDOW = 64

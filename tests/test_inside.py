@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -432,6 +433,32 @@ def test_a_paradigm_with_a_known_cycle_is_seen_through_to_the_record():
     assert (rest[1:] <= rest[:-1] + 1e-6).all()
     np.testing.assert_allclose(rest[:3], [1, 0.5, 0.125], rtol=1e-3)
     assert seen.same_answer < 4
+
+
+def test_memory_does_not_grow_with_the_number_of_iterations():
+    class Counts(Paradigm):
+        def __init__(self):
+            super().__init__()
+            self.alive, self.most = weakref.WeakSet(), 0
+
+        def encode(self, x):
+            return State(x)
+
+        def advance(self, state, context):
+            hidden = state.hidden * 0.9 + context
+            self.alive.add(hidden)
+            self.most = max(self.most, len(self.alive))
+            return State(hidden, state.iteration + 1)
+
+        def readout(self, state):
+            return torch.cat([state.hidden, -state.hidden], 1)
+
+    task, most = load_task("prefix_sums"), []
+    for iterations in (10, 500):
+        net, seen = Counts(), Trace([1, iterations])
+        trace(net, task, task.sample(12, 3, split="test"), iterations, seen)
+        most.append(net.most)
+    assert most[0] == most[1] <= 4
 
 
 def test_what_is_inside_is_recorded_where_it_is_asked_for_and_shown(tmp_path):
