@@ -14,7 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from comparisons.evaluation import Tally, batch_slices
+from comparisons.evaluation import Tally, batch_slices, iterations_to_run
 from comparisons.hardware import autocast
 from names import unknown_name
 from paradigms.base import Paradigm, State
@@ -61,6 +61,15 @@ def check_blow(name: str) -> None:
     """ValueError names the known ones, nearest first."""
     if name not in STATE_BLOWS and name not in MOVES:
         raise unknown_name("blow", name, [*STATE_BLOWS, *MOVES])
+
+
+def halves(model: Paradigm, budget: int) -> tuple[int, int]:
+    """(before, after): iterations until a blow and from it to the end; half each of those a recurrent network may
+    take. A network that ends is struck half-way through its depth; one of a single step has no half-way: (0, 1)."""
+    most = iterations_to_run(model, budget)
+    if model.max_iterations is None:
+        return max(1, most // 2), max(1, most // 2)
+    return most // 2, most - most // 2
 
 
 def struck(hidden: Any, blow: str, generator: torch.Generator) -> Any:

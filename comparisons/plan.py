@@ -126,6 +126,7 @@ _AT_LEAST = {
     ("evaluation", "iterations"): 1,
     ("evaluation", "seed"): 0,
     ("evaluation", "pictures"): 0,
+    ("evaluation", "inside"): 0,
 }
 _SHARES = (("train", "alpha"), ("train", "label_smoothing"), ("train", "average"))
 

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from comparisons.blows import recovery
+from comparisons.blows import halves, recovery
 from comparisons.cost import Cost, count_cost
 from comparisons.early_exit import STOPPING_RULES, TIMED_PROBLEMS, time_stopping
 from comparisons.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
 from comparisons.exits import validated_iterations
+from comparisons.frames import FRAMES, spread_over, struck_frames, thoughts
 from comparisons.hardware import autocast, device_name, package_versions
+from comparisons.inside import look_inside
 from comparisons.plan import repeat_command, transfer_difficulties
 from comparisons.pruning import Pruned, magnitude_scores, prune
 from comparisons.spec import RunSpec
@@ -29,7 +31,7 @@ from paradigms.base import Paradigm, count_parameters
 from paradigms.layers import channels_last
 from paradigms.lottery import masked_layers
 from tasks import load_task
-from tasks.base import Batch, Difficulty, Task
+from tasks.base import Difficulty, Task
 
 
 @dataclass
@@ -106,7 +108,7 @@ def execute(
         "status": progress.status,
     }
     rows = _rows_untested(spec, task, facts)
-    stop, blows, tests = tested.train_iterations, [], Tests()
+    stop, blows, looks, tests = tested.train_iterations, [], [], Tests()
     if progress.status == "complete":
         report({"testing": "when to stop"})
         stop = stopping_iterations(spec, task, tested, accelerator, precision)
@@ -116,6 +118,7 @@ def execute(
     if accelerator.is_main_process:
         if progress.status == "complete":
             save_examples(spec, task, tested, stop, folder, accelerator.device, precision)
+            looks = look_inside(spec, task, tested, folder, accelerator.device, report)
         save_tensors(folder.model_path, tested.state_dict())
         if tests.correct:
             save_tensors(folder.answers_path, tests.correct)
@@ -129,6 +132,7 @@ def execute(
             "command": repeat_command(spec),
             **(pruned.facts() if pruned else {}),
             **({"recovery": blows} if blows else {}),
+            **({"inside": looks} if looks else {}),
             **({"exits": tests.exits, "stopping": tests.stopping} if tests.exits else {}),
             "rows": rows,
         }
@@ -271,12 +275,15 @@ def strike(
     precision: str,
     report: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
-    """Accuracy after each blow asked for, at every test difficulty; nothing for a network that ends."""
+    """Accuracy after each blow asked for, at every test difficulty; nothing for a network of a single step, which has
+    no state half-way. A network that ends is struck half-way through its depth and scored at its end: its layers
+    before that were never trained to hold an answer."""
     asked = spec.evaluation
-    if not asked.blows or model.max_iterations is not None:
+    before, after = halves(model, asked.iterations)
+    if not asked.blows or not before:
         return []
-    before = max(1, iterations_to_run(model, asked.iterations) // 2)
-    record = recorded_iterations(before, model.train_iterations)
+    ends = model.max_iterations is not None
+    record = [after] if ends else recorded_iterations(after, model.train_iterations)
     found = []
     for difficulty in asked.difficulties:
         report({"striking": f"{task.spec.difficulty_label} {difficulty}"})
@@ -294,9 +301,11 @@ def strike(
         )
         found += [
             {
+                "test_task": task.spec.name,
                 "test_difficulty": task.spec.level(difficulty),
                 "blow": blow,
                 "before": before,
+                "ends": ends,
                 "n_test": asked.samples,
                 "iterations": list(curve),
                 "accuracy": [tally.correct / asked.samples for tally in curve.values()],
@@ -432,7 +441,10 @@ def save_examples(
             most = iterations_to_run(model, spec.evaluation.iterations)
             steps = spread_over(recorded_iterations(most, model.train_iterations), FRAMES)
             with autocast(device, precision):
-                frames = thoughts(model, task, batch[shown[:1]], steps)
+                frames = thoughts(model, batch[shown[:1]], steps)
+                pair = torch.cat([shown[:1], order[order != shown[0]]])[:2]
+                struck = struck_frames(model, task, batch[pair], spec.evaluation)
+            tensors |= {f"{level}.blow.{name}": tensor for name, tensor in struck.items()}
             tensors[f"{level}.thoughts"] = frames
             tensors[f"{level}.thought_iterations"] = torch.tensor(steps)
     metadata = {
@@ -442,30 +454,3 @@ def save_examples(
     }
     if tensors:
         save_tensors(folder.examples_path, tensors, metadata)
-
-
-FRAMES = 24  # of a thought picture
-
-
-def spread_over(values: list[int], most: int) -> list[int]:
-    """At most `most` of the values, evenly chosen, both ends among them."""
-    if len(values) <= most:
-        return values
-    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
-
-
-def thoughts(model: Paradigm, task: Task, batch: Batch, steps: list[int]) -> torch.Tensor:
-    """What one problem's answer is after each of the steps: uint8 [steps, *S], how sure the network is that a
-    site is marked, 0..255; black off the mask."""
-    frames = []
-    wanted = set(steps)
-    for number, logits in enumerate(
-        model.iterates(channels_last(batch.inputs), steps[-1]), start=1
-    ):
-        if number not in wanted:
-            continue
-        sure = (logits[:, 1] - logits[:, 0]).float().sigmoid()
-        if batch.mask is not None:
-            sure = sure * batch.mask
-        frames.append((sure[0] * 255).round().to(torch.uint8).cpu())
-    return torch.stack(frames)

@@ -52,7 +52,8 @@ class TrainSpec:
 class EvaluationSpec:
     """How a network is tested. iterations: the most steps a recurrent network may take (its trained number
     if that is more). seed: of the test problems, the same for all runs so that they can be paired. blows: see
-    `blows.recovery`, struck after half of the iterations. transfer: other tasks of the same shape to be tested on as well, by name, with their options."""
+    `blows.recovery`, struck after half of the iterations. inside: test problems of each difficulty that the network is
+    looked into with (`inside.inside`), 0 for none. transfer: other tasks of the same shape to be tested on as well, by name, with their options."""
 
     difficulties: tuple[int | str, ...] = ()
     samples: int = 1000
@@ -67,6 +68,7 @@ class EvaluationSpec:
     seed: int = 0
     pictures: int = 6
     blows: tuple[str, ...] = ()
+    inside: int = 0
     transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

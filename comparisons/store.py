@@ -61,6 +61,7 @@ class RunFolder:
         self.model_path = self.path / "model.safetensors"
         self.examples_path = self.path / "examples.safetensors"
         self.answers_path = self.path / "answers.safetensors"
+        self.inside_path = self.path / "inside.safetensors"
 
     def of_round(self, number: int) -> RunFolder:
         """The same run, with checkpoint and metrics of a training that comes before its own."""

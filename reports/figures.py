@@ -9,9 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from reports.inside import inside_figures
 from reports.load import Records, Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
 from reports.stopping import exits_figure
+from reports.struck import BLOWS
 from reports.summary import RULES, Section, aggregate, by_rule, count, plural, sections
 
 MOST_POINTS = 120  # a line keeps at most this many, spread evenly along its axis
@@ -325,7 +327,7 @@ def recovery(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
         {"run_id": run_id, "series": series, **row}
         for run_id, series in zip(owners["run_id"], owners["series"], strict=True)
         if run_id in runs
-        for row in _recovery_rows(runs[run_id].result.get("recovery"))
+        for row in _recovery_rows(runs[run_id].result.get("recovery"), section)
     ]
     if not rows:
         return None
@@ -339,37 +341,50 @@ def recovery(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
         ["blow", "series", "iterations"],
     )
     last = float(here["iterations"].max())
+    ends = set(table.loc[table["ends"], "series"])
     panels = [
         Panel(
-            _BLOWS.get(str(blow), str(blow)),
+            BLOWS[str(blow)][0] if blow in BLOWS else str(blow),
             Axis(
                 "iterations after the blow", log=log_axis(here["iterations"].tolist(), 8), high=last
             ),
             _percent_axis(SOLVED),
-            [_line(str(s), t, "iterations") for s, t in found.groupby("series", sort=False)],
+            [
+                _drawn_on(_line(str(s), t, "iterations"), last if s in ends else 0.0)
+                for s, t in found.groupby("series", sort=False)
+            ],
             _chance(section),
         )
-        for blow, found in here.groupby("blow", sort=False)
+        for blow in sorted(set(here["blow"]), key=lambda b: [*BLOWS, b].index(b))
+        for found in [here[here["blow"] == blow]]
     ]
-    before = sorted(table["before"].unique())
-    when = " or ".join(f"{b:g}" for b in before)
+    when = " or ".join(f"{b:g}" for b in sorted(table.loc[~table["ends"], "before"].unique()))
+    said = f"The state, or the problem, is changed after {when} iterations. " if when else ""
+    if ends:
+        depths = " or ".join(f"{b:g}" for b in sorted(table.loc[table["ends"], "before"].unique()))
+        said += (
+            f"Level lines: networks that end, struck half-way through their depth ({depths} iterations) and scored at "
+            "their end; they have no more layers than in training to get back with, so this says how much of the "
+            "answer the second half makes, not whether they recover in time. "
+        )
     return Figure(
         key,
         f"Share of {section.name} problems solved after a blow, {section.place(place[0])}",
-        f"The state, or the problem, is changed after {when} iterations. {_basis(here)}. {_INTERVAL}.",
-        panels[:MOST_PANELS],
+        f"{said}{_basis(here)}. {_INTERVAL}.",
+        panels,
     )
 
 
-_BLOWS = {
-    "none": "no blow",
-    "noise": "state replaced by noise",
-    "zeros": "state set to zero",
-    "other": "another problem's state",
-    "flip": "a tenth of the signs turned",
-    "start": "start moved",
-    "end": "end moved",
-}
+def _drawn_on(line: Line, last: float) -> Line:
+    """A line whose last value holds from there to `last`, as that of a network that ends."""
+    if line.x[-1] >= last:
+        return line
+    for part in (line.x, line.y, line.low, line.high, line.seeds, line.tests):
+        part.append(part[-1])
+    line.x[-1] = last
+    return Line(**{**line.__dict__, "kind": "flat"})
+
+
 #: Columns that `aggregate` takes means of and recovery curves do not have.
 _UNUSED = (
     "element_accuracy", "ci_low", "ci_high", "parameters", "active_parameters", "flops_per_example",
@@ -377,16 +392,19 @@ _UNUSED = (
 )  # fmt: skip
 
 
-def _recovery_rows(stored: object) -> list[dict]:
-    """A row a point of the curves of one run, those that make no sense left out."""
+def _recovery_rows(stored: object, section: Section) -> list[dict]:
+    """A row a point of the curves of one run, those of another task and those that make no sense left out."""
     rows = []
     for curve in stored if isinstance(stored, list) else []:
         if not isinstance(curve, dict):
+            continue
+        if "test_task" in curve and curve["test_task"] not in set(section.main["test_task"]):
             continue
         steps, shares = curve.get("iterations"), curve.get("accuracy")
         if not (isinstance(steps, list) and isinstance(shares, list) and len(steps) == len(shares)):
             continue
         facts = {name: number(curve.get(name)) for name in ("test_difficulty", "before", "n_test")}
+        facts["ends"] = curve.get("ends") is True
         for step, share in zip(map(number, steps), map(number, shares), strict=True):
             if step >= 1 and 0 <= share <= 1:
                 rows.append(
@@ -419,6 +437,7 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         "compute": against_compute(section, f"{prefix}-compute"),
         "exits": exits_figure(section, runs, f"{prefix}-exits"),
         "recovery": recovery(section, f"{prefix}-recovery", runs),
+        **inside_figures(section, f"{prefix}-inside", runs),
         "training": training_curves(section, f"{prefix}-training", runs),
     }
     return {name: figure for name, figure in made.items() if figure is not None}

@@ -25,11 +25,13 @@ from reports.drawing import (
     swatch,
 )
 from reports.figures import overview, section_figures
+from reports.inside import inside_part
 from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
 from reports.search import search_table
 from reports.shapes import Figure
 from reports.stopping import stopping_table
+from reports.struck import struck_parts
 from reports.summary import (
     RULES,
     Section,
@@ -193,6 +195,7 @@ def _section_part(
         "stopping": stopping_table(section, records.runs, styles),
         "pruning": pruning_table(section, records.runs, styles),
         "figures": section_figures(section, records.runs, prefix),
+        "inside": inside_part(section, records, styles, notes),
         "pictures": _pictures(section, records.runs, styles, notes),
     }
 
@@ -214,6 +217,7 @@ def _pictures(
             try:
                 examples = read_examples(run.examples, [f"{d:g}" for d in levels])
                 thoughts = read_thoughts(run.examples, [f"{d:g}" for d in levels])
+                struck = struck_parts(run.examples, levels, section)
             except ValueError as error:
                 notes.append(f"runs/{run_id}: {error}; its pictures are left out.")
                 continue
@@ -228,6 +232,7 @@ def _pictures(
                         "run": run_id,
                         "examples": shown,
                         "thoughts": formed,
+                        "struck": struck,
                     }
                 )
                 break

@@ -66,11 +66,18 @@ def read_thoughts(path: Path, levels: Sequence[str]) -> list[Thought]:
 def _thought(
     level: str, pictures: np.ndarray, thoughts: np.ndarray, iterations: np.ndarray
 ) -> Thought:
-    if len(thoughts) != len(iterations) or not 2 <= len(thoughts) <= 200:
+    strip, ratio = film([pictures[0]] * len(thoughts), thoughts, iterations)
+    return Thought(level, strip, [int(i) for i in iterations], ratio)
+
+
+def film(
+    pictures: Sequence[np.ndarray], answers: np.ndarray, iterations: np.ndarray
+) -> tuple[str, float]:
+    """(strip, ratio) as in `Thought`: each answer, 0..255 a site, over its picture. ValueError if they do not fit."""
+    if len(answers) != len(iterations) or not 2 <= len(answers) <= 200:
         raise ValueError("frames and iterations differ in number")
     frames = []
-    for sure in thoughts:
-        picture = pictures[0]
+    for picture, sure in zip(pictures, answers, strict=True):
         if sure.ndim == 1:
             picture, sure, _ = _wrap(picture, sure, sure)
         sure = _enlarge(sure, picture.shape[:2])
@@ -79,8 +86,7 @@ def _thought(
         weight = 0.85 * sure[..., None].astype(float) / 255
         frames.append(picture * (1 - weight) + np.array(_RIGHT) * weight)
     height, width = frames[0].shape[:2]
-    strip = np.concatenate(frames, 1).round().astype(np.uint8)
-    return Thought(level, _uri(strip), [int(i) for i in iterations], width / height)
+    return png_uri(np.concatenate(frames, 1).round().astype(np.uint8)), width / height
 
 
 def read_examples(path: Path, levels: Sequence[str], per_level: int = 1) -> list[Example]:
@@ -129,7 +135,7 @@ def _of_level(
                 Example(
                     level,
                     bool(solved[i]),
-                    _uri(picture),
+                    png_uri(picture),
                     "",
                     "",
                     right_text=f"class {int(target)}",
@@ -160,9 +166,9 @@ def _dense(
     return Example(
         level,
         solved,
-        _uri(picture),
-        _uri(right),
-        _uri(shown),
+        png_uri(picture),
+        png_uri(right),
+        png_uri(shown),
         wrong_sites=sites_wrong,
         string=string,
     )
@@ -203,7 +209,8 @@ def _paint(
     return out.round().astype(np.uint8)
 
 
-def _uri(pixels: np.ndarray) -> str:
+def png_uri(pixels: np.ndarray) -> str:
+    """Pixels [H, W, 3], 0..255, as a PNG in a data URI."""
     out = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)).save(out, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

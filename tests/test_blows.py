@@ -11,10 +11,13 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparisons.blows import MOVES, STATE_BLOWS, check_blow, recovery, struck
+from comparisons.blows import MOVES, STATE_BLOWS, check_blow, halves, recovery, struck
 from comparisons.cli import main
 from comparisons.evaluation import evaluate
+from comparisons.frames import struck_frames, sureness, thoughts
+from comparisons.spec import EvaluationSpec
 from paradigms import build_paradigm
+from paradigms.base import Paradigm, State
 from tasks import load_task
 
 
@@ -84,7 +87,6 @@ def test_each_blow_does_what_it_says():
 
 def test_a_network_that_sees_the_problem_anew_recovers_and_one_that_does_not_cannot():
     """Answers from its input at each step, or from what it was told at first."""
-    from paradigms.base import Paradigm, State
 
     class Copies(Paradigm):
         def __init__(self, looks):
@@ -154,7 +156,7 @@ def test_tasks_without_ends_leave_those_blows_out():
     assert set(curves(network(task), task, 12, ("zeros", "end"))) == {"zeros"}
 
 
-def test_blows_are_recorded_for_networks_that_go_on_and_shown(tmp_path):
+def test_blows_are_recorded_and_shown(tmp_path):
     options = ["--preset=smoke", "--tasks=maze", "--paradigms=dt_net_recall,feed_forward_recall"]
     options += ["--set=paradigm.width=8", "--set=paradigm.iterations=3", "--set=train.steps=3"]
     options += ["--set=evaluation.samples=12", "--set=evaluation.iterations=8"]
@@ -164,17 +166,115 @@ def test_blows_are_recorded_for_networks_that_go_on_and_shown(tmp_path):
     for path in (tmp_path / "runs").glob("*/result.json"):
         result = json.loads(path.read_text())
         found[result["paradigm"]] = result.get("recovery")
-    assert found["feed_forward_recall"] is None
+    ended = found["feed_forward_recall"]
     curves_found = found["dt_net_recall"]
     assert {(c["blow"], c["test_difficulty"]) for c in curves_found} == {
         (blow, size) for blow in ("noise", "end", "none") for size in (9, 13)
     }
     assert all(np.isfinite(c["accuracy"]).all() and c["before"] == 4 for c in curves_found)
+    assert all(c["ends"] and c["before"] == 1 and c["iterations"] == [2] for c in ended)
+    assert {c["blow"] for c in ended} == {"noise", "end", "none"}
     page = (tmp_path / "report.html").read_text()
     assert "state replaced by noise" in page
+    assert "struck half-way through their depth" in page
+    assert page.count('data-what="the end moved"') == 2
     assert "end moved" in page
 
 
 def test_an_unknown_blow_is_named_with_those_there_are():
     with pytest.raises(ValueError, match="unknown blow 'nois'; known: noise"):
         check_blow("nois")
+
+
+def test_a_network_that_ends_is_struck_half_way_through_its_depth_and_one_of_one_step_is_not():
+    task = load_task("maze")
+    for name, expected in (("feed_forward_recall", (3, 4)), ("narrow_resnet18", (0, 1))):
+        options = {"width": 8, "iterations": 7} if expected[0] else {}
+        assert halves(build_paradigm(name, task.spec, **options), 64) == expected
+    assert halves(network(task), 64) == (32, 32)
+    assert halves(network(task), 2) == (2, 2)  # never fewer than trained
+
+
+def test_a_depth_struck_by_nothing_ends_where_it_would_have_and_its_later_layers_alone_are_left():
+    task = load_task("maze")
+    torch.manual_seed(2)
+    model = build_paradigm("feed_forward_recall", task.spec, width=8, iterations=6)
+    batch = task.sample(9, 5, split="test")
+    with torch.no_grad():
+        half = model.run(batch.inputs, 3)
+        whole = model(batch.inputs)
+        went_on = model.readout(model.run(batch.inputs, 3, half))
+        lost = model.run(batch.inputs, 3, State(torch.zeros_like(half.hidden), half.iteration))
+        for block in model.recurrent[:3]:
+            for weight in block.parameters():
+                weight.zero_()
+        again = model.run(batch.inputs, 3, State(torch.zeros_like(half.hidden), half.iteration))
+    torch.testing.assert_close(went_on, whole)
+    torch.testing.assert_close(lost.hidden, again.hidden)
+
+
+FRAMED = EvaluationSpec(iterations=12, blows=("none", "zeros", "other", "end"))
+
+
+def test_frames_go_on_without_a_blow_and_start_anew_from_it_with_one():
+    task = load_task("maze")
+    model = network(task).eval()
+    batch = task.sample(9, 2, split="test")
+    found = struck_frames(model, task, batch, FRAMED)
+    assert {name.partition(".")[0] for name in found} == set(FRAMED.blows)
+    for blow in FRAMED.blows:
+        place = int(found[f"{blow}.struck"])
+        steps = found[f"{blow}.iterations"].tolist()
+        assert steps[place - 1] == steps[place] == 6
+        assert sorted(set(steps)) == sorted(set(steps[:place] + steps[place + 1 :]))
+        assert steps[-1] == 12
+        assert found[f"{blow}.frames"].shape == (len(steps), *batch.targets.shape[1:])
+        assert len(found[f"{blow}.correct"]) == len(steps)
+        assert torch.equal(found[f"{blow}.frames"][:place], found["none.frames"][:place])
+    undisturbed = thoughts(model, batch, [6, 12])
+    assert torch.equal(found["none.frames"][[place - 1, -1]], undisturbed)
+    assert torch.equal(found["none.frames"][place], found["none.frames"][place - 1])
+    with torch.no_grad():
+        empty = model.run(batch.inputs, 6)
+        empty = State(torch.zeros_like(empty.hidden), 6)
+        blank = sureness(model.readout(empty), batch)
+        then = sureness(model.readout(model.run(batch.inputs, 6, empty)), batch)
+        moved = task.moved(batch, FRAMED.seed, "end")
+        there = model.run(moved.inputs, 6, model.run(batch.inputs, 6))
+    assert torch.equal(found["zeros.frames"][place], blank)
+    assert torch.equal(found["zeros.frames"][-1], then)
+    assert torch.equal(found["end.frames"][-1], sureness(model.readout(there), moved))
+    assert found["end.picture"].shape == (*batch.inputs.shape[2:], 3)
+    red = (found["end.picture"][..., 0] > 128) & (found["end.picture"][..., 1] < 128)
+    assert torch.equal(red, (moved.inputs[0, 0] > 0.5) & (moved.inputs[0, 1] < 0.5))
+
+
+def test_frames_know_when_the_answer_is_right():
+    """A network that has the answer whole whenever it looks at its input, an iteration after any blow."""
+
+    class Looks(Paradigm):
+        def encode(self, x):
+            return State(x)
+
+        def advance(self, state, context):
+            return State(context, state.iteration + 1)
+
+        def readout(self, state):
+            total = ((state.hidden[:, 0] + 0.5).cumsum(1) % 2).round()
+            return torch.stack([0.5 - total, total - 0.5], 1)
+
+    task = load_task("prefix_sums")
+    found = struck_frames(Looks(), task, task.sample(12, 2, split="test"), FRAMED)
+    assert "end.frames" not in found
+    right, place = found["zeros.correct"].tolist(), int(found["zeros.struck"])
+    assert right == [1] * place + [0] + [1] * (len(right) - place - 1)
+
+
+def test_no_frames_where_no_blow_is_asked_for_or_can_be_dealt():
+    task = load_task("maze")
+    alone = task.sample(9, 1, split="test")
+    assert struck_frames(network(task), task, alone, EvaluationSpec()) == {}
+    one_step = build_paradigm("narrow_resnet18", task.spec).eval()
+    assert struck_frames(one_step, task, alone, FRAMED) == {}
+    found = struck_frames(network(task).eval(), task, alone, FRAMED)
+    assert not any(name.startswith("other") for name in found)

@@ -20,7 +20,8 @@
     const y = line.y[i];
     let text = `<b>${safe(data.series[line.s].name)}</b><br>${safe(panel.x.label)}: ${safe(tick ? tick[1] : plain(line.x[i]))}`;
     text += `<br>${panel.y.percent ? share(y) : safe(panel.y.label) + ": " + plain(y)}`;
-    if (line.low) text += ` (${share(line.low[i])} to ${share(line.high[i])})`;
+    const end = panel.y.percent ? share : plain;
+    if (line.low) text += ` (${end(line.low[i])} to ${end(line.high[i])})`;
     if (line.each) text += `<br>each: ${line.each[i].slice(0, 10).map((v) => (100 * v).toFixed(1)).join(", ")}`;
     if (line.seeds) text += `<br>${line.seeds[i]} seed${line.seeds[i] === 1 ? "" : "s"}`;
     if (line.tests && line.tests[i]) text += `, ${plain(line.tests[i])} problems each`;
@@ -228,8 +229,12 @@
     slider.setAttribute("aria-label", "iterations");
     play.type = "button"; play.textContent = "Play";
     let timer = 0;
+    // The frame after a blow stands at the iteration of the frame before it.
+    const struck = figure.dataset.struck === undefined ? Infinity : Number(figure.dataset.struck);
+    const since = (i) => i < struck ? "" : `, ${iterations[i] - iterations[struck]} after ${figure.dataset.what}`;
     const show = () => {
-      const i = Number(slider.value), words = `${iterations[i]} iteration${iterations[i] === 1 ? "" : "s"}`;
+      const i = Number(slider.value), words = `${iterations[i]} iteration${iterations[i] === 1 ? "" : "s"}${since(i)}`;
+      player.classList.toggle("after", i >= struck);
       player.style.backgroundPositionX = `${(100 * i) / last}%`;
       player.setAttribute("aria-label", `Answer after ${words}`);
       said.textContent = `after ${words}`;
@@ -243,7 +248,18 @@
       timer = setInterval(() => { slider.value = Number(slider.value) + 1; show(); if (Number(slider.value) === last) stop(); }, 180);
     });
     slider.addEventListener("input", () => { stop(); show(); });
-    controls.append(play, slider);
+    const track = document.createElement("div");
+    track.className = "track";
+    track.append(slider);
+    if (struck <= last) {
+      // Between the two frames; the ends of the track are half a handle from those of the slider.
+      const mark = document.createElement("span"), share = (struck - 0.5) / last;
+      mark.className = "blow";
+      mark.style.left = `calc(${100 * share}% + ${8 - 16 * share}px)`;
+      mark.title = figure.dataset.what;
+      track.append(mark);
+    }
+    controls.append(play, track);
     strip.replaceWith(player, controls);
     show();
   }
