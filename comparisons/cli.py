@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comparisons.plan import Request, make_plan, names_in
 from comparisons.presets import (
@@ -15,10 +16,15 @@ from comparisons.presets import (
     PRESETS,
     default_paradigms,
 )
-from comparisons.studies import STUDIES
+from comparisons.studies import ALL, CLAIMS, NAMES, chosen, plan_studies
 from names import unknown_name
 
+if TYPE_CHECKING:
+    from comparisons.plan import Plan
+    from comparisons.spec import RunSpec
+
 USAGE, INTERRUPTED = 2, 130
+DEFAULT_PRESET = "quick"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -104,7 +110,10 @@ def make_parser() -> argparse.ArgumentParser:
         "the best (under --match parameters: learning rates only)",
     )
     parser.add_argument("--out", type=Path, help="results folder (default runs/PRESET)")
-    parser.add_argument("--study", help="one published figure or table, by name (see --list)")
+    parser.add_argument(
+        "--study",
+        help="published figures or tables by the name of their study, or all (see --list)",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -150,43 +159,28 @@ def listing() -> str:
     lines = ["tasks", *(f"  {n}" for n in task_names()), "paradigms"]
     lines += [f"  {n}" for n in [*paradigm_names(), *(f"{p}:NAME" for p in PREFIXES)]]
     lines += ["presets", *(f"  {n}: {p['summary']}" for n, p in PRESETS.items()), "studies"]
-    lines += [f"  {n}: {s.summary}" for n, s in STUDIES.items()] or ["  (none yet)"]
+    lines += [f"  {n}: {summary}" for n, (_, summary) in NAMES.items()]
+    lines += [f"  {ALL}: every one of them", "claims, and the study that tests each"]
+    lines += [f"  {claim}: {study}" for claim, study in sorted(CLAIMS.items())]
     return "\n".join(lines)
 
 
 def make_request(options: argparse.Namespace) -> tuple[Request, str]:
-    """What was asked for, and a title for it. ValueError for an unknown study."""
-    if options.study:
-        if options.study not in STUDIES:
-            raise unknown_name("study", options.study, STUDIES)
-        if options.tasks or options.paradigms:
-            raise ValueError(
-                "--study brings its own tasks and paradigms: leave out --tasks and --paradigms"
-            )
-        study = STUDIES[options.study]
-        tasks, paradigms, settings, title = (
-            study.tasks,
-            study.paradigms,
-            (*study.settings, *options.set),
-            study.summary,
-        )
-    else:
-        trained = tuple(dict.fromkeys(source for source, _ in options.transfer))
-        tasks = names_in(options.tasks) if options.tasks is not None else trained or DEFAULT_TASKS
-        paradigms = (
-            names_in(options.paradigms)
-            if options.paradigms is not None
-            else default_paradigms(tasks)
-        )
-        settings, title = tuple(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
-        if not tasks or not paradigms:
-            raise ValueError("--tasks and --paradigms need at least one name each")
+    """What was asked for, and a title for it."""
+    trained = tuple(dict.fromkeys(source for source, _ in options.transfer))
+    tasks = names_in(options.tasks) if options.tasks is not None else trained or DEFAULT_TASKS
+    paradigms = (
+        names_in(options.paradigms) if options.paradigms is not None else default_paradigms(tasks)
+    )
+    settings, title = tuple(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
+    if not tasks or not paradigms:
+        raise ValueError("--tasks and --paradigms need at least one name each")
     if options.data_dir:
         settings = (*settings, f"task.data_dir={Path(options.data_dir).resolve()}")
     request = Request(
         tasks=tasks,
         paradigms=paradigms,
-        preset=options.preset or "quick",
+        preset=options.preset or DEFAULT_PRESET,
         seeds=options.seeds,
         train_samples=options.train_samples,
         settings=settings,
@@ -194,6 +188,31 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
         match=options.match,
     )
     return request, title
+
+
+def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSpec, ...]], str]:
+    """The runs of the study asked for, those of each part, and a title. ValueError for an unknown one, or for options
+    that a study brings itself."""
+    names = chosen(options.study)
+    brought = {
+        "--tasks": options.tasks,
+        "--paradigms": options.paradigms,
+        "--train-samples": options.train_samples,
+        "--transfer": options.transfer,
+        "--match": options.match != "samples",
+    }
+    given = [name for name, value in brought.items() if value]
+    if given:
+        raise ValueError(
+            f"--study brings its own tasks, paradigms and samples: leave out {', '.join(given)}"
+        )
+    preset = options.preset or DEFAULT_PRESET
+    if preset not in PRESETS:
+        raise unknown_name("preset", preset, PRESETS)
+    data = Path(options.data_dir) if options.data_dir else None
+    plan, of_study = plan_studies(names, preset, options.seeds, tuple(options.set), data)
+    title = "Every study" if options.study == ALL else NAMES[options.study][1]
+    return plan, of_study, title
 
 
 def usable_folder(out: Path) -> Path:
@@ -221,14 +240,18 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         print(listing())
         return 0
+    of_study: dict[str, tuple[RunSpec, ...]] = {}
     try:
-        request, title = make_request(options)
-        plan = make_plan(request)
+        if options.study:
+            plan, of_study, title = study_plan(options)
+        else:
+            request, title = make_request(options)
+            plan = make_plan(request)
         if options.track:
             from comparisons.tracking import check_tracker
 
             check_tracker(options.track)
-        out = usable_folder(options.out or Path("runs") / request.preset)
+        out = usable_folder(options.out or Path("runs") / plan.runs[0].preset)
     except (ValueError, OSError) as error:
         print(f"compare.py: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
@@ -247,13 +270,13 @@ def main(argv: list[str] | None = None) -> int:
                 plan,
                 out,
                 options.search,
-                widths=request.match != "parameters",
+                widths=options.match != "parameters",
                 command=command,
                 distribute=options.distribute,
                 workers=options.workers,
             )
         unfinished, report = run_study(
-            plan, out, command, title, options.distribute, options.workers, options.track
+            plan, out, command, title, options.distribute, options.workers, options.track, of_study
         )
     except StoreError as error:
         print(f"compare.py: {error}", file=sys.stderr)

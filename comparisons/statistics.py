@@ -1,10 +1,14 @@
-"""Intervals for shares."""
+"""Intervals for shares, and differences between networks tested on the same problems."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from scipy.stats import norm
+import numpy as np
+from scipy.stats import binomtest, norm
+from scipy.stats import t as student
 
 
 def wilson_interval(right: int, count: int, level: float = 0.95) -> tuple[float, float]:
@@ -22,3 +26,120 @@ def wilson_interval(right: int, count: int, level: float = 0.95) -> tuple[float,
     return (0.0 if right == 0 else max(min(centre - half, share), 0.0)), (
         1.0 if right == count else min(max(centre + half, share), 1.0)
     )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of one network less that of another. mean and interval in shares, at `level`; seeds: pairs of
+    runs; n: problems of each; paired: whether the same problems were compared one by one; p: two-sided, of no
+    difference; effect: Cohen's h of the two mean accuracies."""
+
+    mean: float
+    low: float
+    high: float
+    seeds: int
+    n: int
+    paired: bool
+    p: float
+    effect: float
+    level: float
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
+    """Two-sided exact p of two networks that solve equally many of the same problems (McNemar 1947).
+
+    first, second: bool [n], whether each problem was solved. Problems that both or neither solve say nothing.
+    """
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    only_first = int((first & ~second).sum())
+    apart = only_first + int((second & ~first).sum())
+    return 1.0 if not apart else float(binomtest(only_first, apart, 0.5).pvalue)
+
+
+def difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    n: int,
+    solved: Sequence[tuple[np.ndarray, np.ndarray]] | None = None,
+    level: float = 0.95,
+) -> Difference:
+    """Compare two networks over seeds: accuracies first[i] and second[i] on the same n problems.
+
+    solved: per pair, which problems each solved (bool [n]); without it the problems count as drawn apart.
+    The interval is the wider of two: Student's t over the seeds' differences, which sees how training
+    varies, and that of the problems, which all seeds share, so that more seeds do not narrow it. The p is
+    likewise the larger of the two tests'. With one seed only the problems speak. ValueError for no pairs.
+    """
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    if len(a) != len(b) or not len(a) or n < 1:
+        raise ValueError(
+            "a difference needs as many accuracies of one as of the other, and problems"
+        )
+    gaps = a - b
+    mean = float(gaps.mean())
+    if solved:
+        each = np.mean([x.astype(float) - y.astype(float) for x, y in solved], axis=0)
+        spread = float(each.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
+        # No problem told the networks apart: that many in a row bound how often one could (rule of three).
+        spread = max(spread, math.sqrt(3 / n / n) if not each.any() else 0.0)
+        p_problems = (
+            max(mcnemar(x, y) for x, y in solved) if len(a) == 1 else _normal_p(mean, spread)
+        )
+    else:
+        spread = math.sqrt(sum(_binomial_variance(float(v.mean()), n) for v in (a, b)))
+        p_problems = _normal_p(mean, spread)
+    half = float(norm.ppf((1 + level) / 2)) * spread
+    p = p_problems
+    if len(gaps) > 1:
+        deviation = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
+        half = max(half, float(student.ppf((1 + level) / 2, len(gaps) - 1)) * deviation)
+        if deviation > 0:
+            p = max(p, float(2 * student.sf(abs(mean) / deviation, len(gaps) - 1)))
+    return Difference(
+        mean,
+        mean - half,
+        mean + half,
+        len(gaps),
+        n,
+        bool(solved),
+        min(p, 1.0),
+        cohens_h(float(a.mean()), float(b.mean())),
+        level,
+    )
+
+
+def _binomial_variance(share: float, n: int) -> float:
+    # Agresti and Coull's two successes and two failures keep it over 0 where all or none were solved.
+    kept = (share * n + 2) / (n + 4)
+    return kept * (1 - kept) / (n + 4)
+
+
+def _normal_p(mean: float, spread: float) -> float:
+    return float(2 * norm.sf(abs(mean) / spread)) if spread > 0 else float(mean == 0)
+
+
+def cohens_h(first: float, second: float) -> float:
+    """Effect size of two shares (Cohen 1988): 0.2 is small, 0.5 medium, 0.8 large."""
+    return 2 * (math.asin(math.sqrt(first)) - math.asin(math.sqrt(second)))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """p values corrected for having been looked at together (Holm 1979), in the order given."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected, worst = [0.0] * len(p_values), 0.0
+    for place, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(p_values) - place) * p_values[i]))
+        corrected[i] = worst
+    return corrected
+
+
+def mean_interval(values: Sequence[float], n: int, level: float = 0.95) -> tuple[float, float]:
+    """Interval of a mean accuracy over seeds that share n test problems: the wider of Student's t over seeds and
+    Wilson's over problems."""
+    mean = float(np.mean(values))
+    low, high = wilson_interval(round(mean * n), n, level)
+    if len(values) > 1:
+        deviation = float(np.std(values, ddof=1)) / math.sqrt(len(values))
+        half = float(student.ppf((1 + level) / 2, len(values) - 1)) * deviation
+        low, high = min(low, mean - half), max(high, mean + half)
+    return max(low, 0.0), min(high, 1.0)

@@ -6,7 +6,7 @@ import gc
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from comparisons.ledger import write_verdicts
 from comparisons.plan import Plan
 from comparisons.progress import Screen
 from comparisons.runner import execute
@@ -75,11 +76,13 @@ def run_study(
     distribute: str,
     workers: int = 0,
     track: str = "",
+    of_study: Mapping[str, Sequence[RunSpec]] | None = None,
 ) -> tuple[int, Path]:
     """Do what is left of a plan and build the table and the report. Returns (runs not finished, report).
 
     workers: processes to train runs side by side when a launcher started no more than this one; 0 for as
-    many as suit the machine. track: a name of `tracking.TRACKERS`, or "".
+    many as suit the machine. track: a name of `tracking.TRACKERS`, or "". of_study: the runs of each
+    published study, whose claims are then judged.
     """
     rank, _ = process_place()
     tracking = Tracking(track, out / "tracking")
@@ -92,6 +95,8 @@ def run_study(
         for line in odd:
             screen.say(f"left out of the table: {line}")
         write_table(out, table)
+        if of_study:
+            write_verdicts(out, plan.runs[0].preset, of_study, plan.skipped, command)
         report = build_report(out)
     unfinished = sum(not RunFolder(out, spec).complete for spec in plan.runs)
     return unfinished, report

@@ -26,6 +26,7 @@ from reports.drawing import (
 )
 from reports.figures import overview, section_figures
 from reports.inside import inside_part
+from reports.ledger import read_ledger
 from reports.load import Records, Run
 from reports.pictures import ROW, Example, read_examples, read_thoughts
 from reports.search import search_table
@@ -92,6 +93,7 @@ def render(records: Records) -> str:
         overview=top,
         parts=parts,
         runs=runs_table(records, found, styles),
+        ledger=read_ledger(records.folder, notes),
         search=search_table(records.folder, notes),
         notes=notes,
         rule=RULES[main_rule(records.rows)],
