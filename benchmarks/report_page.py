@@ -26,11 +26,11 @@ def multiply(source: Path, out: Path, count: int) -> int:
         raise ValueError(f"{source} holds no complete runs")
     shutil.copy(source / "study.json", out / "study.json")
     for i in range(count):
-        run, seed = runs[i % len(runs)], i // len(runs)
+        run, copy = runs[i % len(runs)], i // len(runs)
         spec = json.loads((run / "spec.json").read_text())
         result = json.loads((run / "result.json").read_text())
-        name = f"{run.name}-copy{seed}"
-        spec["seed"] = seed
+        name = f"{run.name}-copy{copy}"
+        seed = spec["seed"] = spec["seed"] + 1000 * copy
         result |= {"run_id": name, "seed": seed}
         result["rows"] = [{**row, "run_id": name, "seed": seed} for row in result["rows"]]
         folder = out / "runs" / name
