@@ -165,6 +165,13 @@ def human(value: float) -> str:
     return f"{value:.3g}"
 
 
+def flops(value: float) -> str:
+    """`2.5 MFLOPs`."""
+    words = human(value)
+    unit = words[-1:] if words[-1:].isalpha() else ""
+    return f"{words.removesuffix(unit)} {unit}FLOPs"
+
+
 def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> str:
     """The panel as an SVG element, for readers without scripts, for print and while loading."""
     width, height = (720, 380) if wide else (380, 290)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from reports.findings import with_finding
 from reports.inside import inside_figures
 from reports.load import Records, Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
@@ -419,12 +420,13 @@ def overview(found: list[Section], key: str) -> Figure | None:
     if len(shown) < 2:
         return None
     table = pd.concat([s.best for s in shown])
-    return Figure(
+    figure = Figure(
         key,
         "Share of problems solved at each difficulty, by task",
         f"Mean over seeds; answered after {RULES[shown[0].rule]}; {_basis(table)}. {_INTERVAL}. {_dots(table)}",
         [difficulty_panel(s, s.name) for s in shown],
     )
+    return with_finding("overview", figure)
 
 
 def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict[str, Figure]:
@@ -440,7 +442,7 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         **inside_figures(section, f"{prefix}-inside", runs),
         "training": training_curves(section, f"{prefix}-training", runs),
     }
-    return {name: figure for name, figure in made.items() if figure is not None}
+    return {name: with_finding(name, figure) for name, figure in made.items() if figure is not None}
 
 
 def figures_of(records: Records) -> dict[str, Figure]:

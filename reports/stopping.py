@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.drawing import Style, human
+from reports.drawing import Style, flops
 from reports.load import Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
 from reports.summary import Section, count, plural, points
@@ -86,7 +86,7 @@ def _cell(means: pd.DataFrame, series: str, difficulty: float, rule: str) -> dic
         "accuracy": points(mine["accuracy"]),
         "iterations": f"{mine['iterations_mean']:.3g}",
         "milliseconds": f"{1000 * mine['seconds_per_example']:.3g}",
-        "flops": human(mine["flops_per_example"]),
+        "flops": flops(mine["flops_per_example"]),
         "saved": saved,
         "basis": f"{count(mine['n_test'])} problems",
     }

@@ -622,7 +622,8 @@ def test_every_figure_names_its_axes_and_what_it_stands_on(study):
         expected = {"difficulty", "iterations", "samples", "parameters", "compute", "training"}
         assert set(made) == expected
         for name, figure in made.items():
-            assert section.name in figure.title
+            assert section.name in figure.title + figure.caption
+            assert figure.title != figure.caption.partition(". ")[0]  # it says what is seen
             assert figure.panels
             assert all(p.x.label and p.y.label and p.lines for p in figure.panels)
             assert ("seeds per point" in figure.caption) or name == "training"

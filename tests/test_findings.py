@@ -1,0 +1,87 @@
+"""Titles of figures say what is drawn, and no more."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports.drawing import flops
+from reports.findings import _KINDS, with_finding
+from reports.shapes import Axis, Figure, Line, Panel
+
+PERCENT = Axis("solved", percent=True, low=0.0, high=1.0)
+shares = st.floats(0, 1)
+
+
+def figure(panels, title="What is plotted"):
+    return Figure("key", title, "How to read it.", panels)
+
+
+def panel(title, *lines, marks=(), label="size"):
+    return Panel(title, Axis(label), PERCENT, list(lines), list(marks))
+
+
+def line(name, x, y, **more):
+    return Line(name, list(x), list(y), **more)
+
+
+def title(kind, *panels):
+    return with_finding(kind, figure(list(panels))).title.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def test_the_hardest_place_that_somebody_solves_is_spoken_of():
+    one = panel("", line("a", (9, 13, 21), (1, 0.5, 0.01)), line("b", (9, 13, 21), (0.9, 0.7, 0)))
+    assert title("difficulty", one) == "b solves 70.0 % at size 13, a 50.0 %"
+
+
+def test_chance_is_no_solution():
+    one = panel("", line("a", (6, 14), (0.9, 0.52)), marks=[("y", 0.5, "chance")])
+    assert title("difficulty", one) == "a solves 90.0 % at size 6"
+
+
+def test_iterations_past_training_are_compared_with_training():
+    rising = panel("size 21", line("a", (1, 16, 64), (0, 0.33, 0.88), ring=1))
+    assert title("iterations", rising) == (
+        "At size 21, a goes from 33.0 % after 16 iterations, as trained, to 88.0 % after 64"
+    )
+    level = panel("size 9", line("a", (1, 16, 64), (0, 0.99, 0.99), ring=1))
+    assert "gains little" in title("iterations", level)
+    ends = panel("size 9", line("a", (1, 64), (0.5, 0.5), kind="flat"))
+    assert title("iterations", ends) == "What is plotted"
+
+
+def test_costs_name_the_best_and_what_is_dearer():
+    one = panel(
+        "size 9", line("a", [1000], [0.9]), line("b", [500], [0.8]), line("c", [9000], [0.7])
+    )
+    assert title("parameters", one) == (
+        "At size 9, a solves 90.0 % with 1,000 parameters, c 70.0 % with 9,000 parameters"
+    )
+    assert title("compute", one) == (
+        "a solves most, 90.0 %, for 1 kFLOPs an answer; b 80.0 % for 500 FLOPs"
+    )
+    assert flops(3.13e9) == "3.13 GFLOPs"
+
+
+def test_recovery_is_told_beside_the_undisturbed():
+    calm, noise = (
+        panel("no blow", line("a", (1, 9), (0.2, 0.9))),
+        panel("noise", line("a", (1, 9), (0, 0.8))),
+    )
+    assert title("recovery", calm, noise) == "Undisturbed, a solves 90.0 %; 80.0 % with noise"
+    assert title("recovery", noise) == "What is plotted"
+
+
+@given(
+    st.sampled_from(sorted(_KINDS)),
+    st.lists(st.lists(shares, min_size=0, max_size=4), min_size=0, max_size=4),
+)
+def test_any_numbers_give_a_title_and_keep_what_is_plotted(kind, curves):
+    panels = [
+        panel("p", *(line(f"s{i}", range(1, len(y) + 1), y) for i, y in enumerate(curves))),
+        panel("empty"),
+    ]
+    made = with_finding(kind, figure(panels))
+    assert made.title
+    assert "What is plotted" in f"{made.title} {made.caption}"
+    assert made.panels == panels
