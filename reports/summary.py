@@ -29,6 +29,8 @@ RULES = {
     "maximum_confidence": "maximum confidence",
     "convergence": "convergence (stops when the state moves by under 1 %)",
 }
+#: Accuracy at the trained difficulty from which a run counts as converged, as in Bansal et al. 2022.
+CONVERGED = 0.99
 ORACLE = "the first right answer (oracle: an upper bound)"
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from reports.drawing import Style, human
 from reports.load import Records, Run, number
 from reports.summary import (
+    CONVERGED,
     ORACLE,
     RULES,
     Section,
@@ -30,6 +31,7 @@ def accuracy_table(section: Section, styles: dict[str, Style]) -> list[dict[str,
     best = section.best
     tops = best.groupby("test_difficulty")["mean"].max()
     main = section.main.drop_duplicates("run_id")
+    settled = _converged(section)
     table = []
     for series in section.series:
         mine = best[best["series"] == series].set_index("test_difficulty")
@@ -58,6 +60,7 @@ def accuracy_table(section: Section, styles: dict[str, Style]) -> list[dict[str,
                 "index": styles[series].index,
                 "seeds": seeds,
                 "lost": lost,
+                "converged": settled.get(series),
                 "samples": count(runs["train_samples"].max()),
                 "parameters": count(runs["parameters"].mean()),
                 "problems": count(mine["n_test"].min()) if len(mine) else "–",
@@ -65,6 +68,15 @@ def accuracy_table(section: Section, styles: dict[str, Style]) -> list[dict[str,
             }
         )
     return table
+
+
+def _converged(section: Section) -> dict[str, int]:
+    """By series, how many runs solve CONVERGED of the hardest difficulty trained on, by the page's rule; empty where
+    that was not tested."""
+    trained = [d for d in section.train_difficulties if d in section.labels][-1:]
+    rows = by_rule(section.main)
+    rows = rows[(rows["rule"] == section.rule) & rows["test_difficulty"].isin(trained)]
+    return (rows["accuracy"] >= CONVERGED).groupby(rows["series"]).sum().astype(int).to_dict()
 
 
 def rules_table(section: Section, styles: dict[str, Style]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -85,6 +86,7 @@ def verdict(section: Section) -> list[str]:
         _say_extrapolation,
         _say_recurrence,
         _say_other_rules,
+        _say_order_of_rules,
         _say_samples,
         _say_parameters,
         _say_doubts,
@@ -196,6 +198,40 @@ def _say_other_rules(section: Section) -> list[str]:
         f"The rule matters: by {' and by '.join(rules)}, {who} gets farthest."
         for who, rules in others.items()
     ]
+
+
+#: Schwarzschild et al. 2021, on mazes larger than those trained on: each at least as good as the next.
+_ORDER = ("maximum_confidence", "agreement", "trained")
+_SHORT = {
+    "maximum_confidence": "maximum confidence",
+    "agreement": "agreement",
+    "trained": "the iterations of training",
+}
+
+
+def _say_order_of_rules(section: Section) -> list[str]:
+    """Whether the published order of exit rules holds beyond the trained difficulty, for the network that gets
+    farthest of those that could go on."""
+    going = [s for s in section.series if section.recurrent.get(s)]
+    top = _furthest(section, going)
+    if top is None or top["test_difficulty"] not in _harder(section):
+        return []
+    place = float(top["test_difficulty"])
+    cells = [section.cell(top["series"], place, rule) for rule in _ORDER]
+    if any(cell is None for cell in cells):
+        return []
+    pairs = list(pairwise(cells))
+    if all(first["mean"] >= second["mean"] for first, second in pairs):
+        said = "the published order of exit rules holds"
+    elif any(first["high"] < second["low"] for first, second in pairs):
+        said = "the published order of exit rules does not hold"
+    else:
+        said = "the published order of exit rules is not seen, though the intervals overlap"
+    rules = ", ".join(
+        f"{_SHORT[rule]} {percent(cell['mean'])} ({span(cell['low'], cell['high'])})"
+        for rule, cell in zip(_ORDER, cells, strict=True)
+    )
+    return [f"At {section.place(place)}, {said} for {top['series']}: {rules}."]
 
 
 def _learnt_at(section: Section) -> float | None:

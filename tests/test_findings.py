@@ -85,3 +85,37 @@ def test_any_numbers_give_a_title_and_keep_what_is_plotted(kind, curves):
     assert made.title
     assert "What is plotted" in f"{made.title} {made.caption}"
     assert made.panels == panels
+
+
+def test_what_converged_means_is_one_number():
+    from comparisons.axes import CONVERGED
+    from reports import summary
+
+    assert summary.CONVERGED == CONVERGED
+
+
+def test_the_order_of_exit_rules_is_told_from_the_intervals(monkeypatch):
+    from types import SimpleNamespace
+
+    from reports import words
+
+    def told(*cells):
+        held = dict(zip(words._ORDER, cells, strict=True))
+        section = SimpleNamespace(
+            series=["a"],
+            recurrent={"a": True},
+            train_difficulties=[9.0],
+            difficulties=[9.0, 13.0],
+            place=lambda d: f"size {d:g}",
+            cell=lambda series, place, rule: dict(
+                zip(("mean", "low", "high"), held[rule], strict=True)
+            ),
+        )
+        top = {"series": "a", "test_difficulty": 13.0}
+        monkeypatch.setattr(words, "_furthest", lambda *arguments: top)
+        (sentence,) = words._say_order_of_rules(section)
+        return sentence
+
+    assert "rules holds for a" in told((0.9, 0.8, 1.0), (0.8, 0.7, 0.9), (0.1, 0.0, 0.2))
+    assert "does not hold" in told((0.5, 0.4, 0.6), (0.8, 0.7, 0.9), (0.1, 0.0, 0.2))
+    assert "overlap" in told((0.75, 0.65, 0.85), (0.8, 0.7, 0.9), (0.1, 0.0, 0.2))
