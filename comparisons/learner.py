@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn.utils import parametrize
 
 from comparisons.hardware import autocast
 from paradigms.base import Paradigm
 from paradigms.layers import channels_last
 from tasks.base import Batch, Task
+
+
+def share_of_sites(batch: Batch) -> Tensor | float:
+    """What this process's mean loss counts for where several share a batch: its sites, as a share of what each has on
+    average. Gradients are averaged over processes as if all had equally many; with this they are those of one
+    process that holds the whole batch."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return 1.0
+    processes = distributed.get_world_size()
+    if processes == 1:
+        return 1.0
+    counted = batch.targets.numel() if batch.mask is None else batch.mask.sum()
+    mine = torch.as_tensor(counted, dtype=torch.float32, device=batch.inputs.device)
+    total = mine.clone()
+    distributed.all_reduce(total)
+    return mine * processes / total
 
 
 class Learner(nn.Module):
@@ -41,7 +57,7 @@ class Learner(nn.Module):
         return loss
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
-        return self.task.loss(logits, batch, self.label_smoothing)
+        return self.task.loss(logits, batch, self.label_smoothing) * share_of_sites(batch)
 
     def _unroll(self, x: Tensor, skipped: int, kept: int) -> Tensor:
         state = None

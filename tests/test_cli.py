@@ -290,17 +290,27 @@ def test_two_launched_processes_share_the_runs_and_agree_with_one(study, tmp_pat
             ]
 
 
-def test_two_processes_train_one_run_together(tmp_path):
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_that_share_a_run_train_as_one(tmp_path, processes):
+    """The same losses and the same network to rounding, though a batch of 4 cannot be split into three equal parts; and the same test problems, none twice and none missed."""
     arguments = ("--tasks=maze", "--paradigms=dt_net_recall", *SMALL, "--distribute=data")
-    done = launch(2, tmp_path / "two", *arguments)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert launch(1, tmp_path / "one", *arguments).returncode == 0
-    losses = []
-    for out in ("one", "two"):
-        path = next((tmp_path / out / "runs").glob("*/metrics.jsonl"))
-        lines = [json.loads(line) for line in path.read_text().splitlines()]
-        losses.append([line["loss"] for line in lines if line["split"] == "validation"])
-    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    out = {}
+    for count in (1, processes):
+        done = launch(count, tmp_path / str(count), *arguments)
+        assert done.returncode == 0, done.stderr[-2000:]
+        (folder,) = (tmp_path / str(count) / "runs").iterdir()
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+        out[count] = (
+            [line["loss"] for line in lines],
+            load_file(folder / "model.safetensors"),
+            json.loads((folder / "result.json").read_text())["rows"],
+        )
+    (one, weights, rows), (several, others, shared) = out[1], out[processes]
+    assert one == pytest.approx(several, rel=1e-5)
+    for name, tensor in weights.items():
+        assert torch.allclose(tensor, others[name], atol=1e-5), name
+    assert [r["n_test"] for r in rows] == [r["n_test"] for r in shared]
+    assert [r["accuracy"] for r in rows] == pytest.approx([r["accuracy"] for r in shared], abs=0.02)
 
 
 def test_two_processes_prune_the_same_weights_as_one(tmp_path):
