@@ -259,7 +259,12 @@ def main(argv: list[str] | None = None) -> int:
     from comparisons.store import StoreError
     from comparisons.study import process_place, run_study
 
-    rank, _ = process_place()
+    rank, processes = process_place()
+    if options.distribute == "data" and processes == 1:
+        print(
+            "compare.py: --distribute data with one process; on a processor, start several with torchrun",
+            file=sys.stderr,
+        )
     command = shlex.join(["accelerate", "launch", "compare.py", *argv])
     untried = 0
     try:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from comparisons.ledger import write_verdicts
 from comparisons.plan import Plan
@@ -65,7 +65,14 @@ def make_accelerator(distribute: str, workers: int, tracking: Tracking) -> Accel
         else:
             # A launcher allows one thread a process, whatever there is.
             torch.set_num_threads(max(1, cores() // max(workers, on_this_machine)))
-    return Accelerator(log_with=tracking.name or None, project_dir=str(tracking.folder))
+    # Steps of the progressive loss that start late leave the first layers out. Told to look, data parallelism leaves
+    # their gradients absent, as in one process, where it would fail otherwise.
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(
+        log_with=tracking.name or None,
+        project_dir=str(tracking.folder),
+        kwargs_handlers=[unused],
+    )
 
 
 def run_study(
