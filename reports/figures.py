@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.findings import with_finding
-from reports.inside import inside_figures
+from reports.inside_figures import inside_figures
 from reports.load import Records, Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
 from reports.stopping import exits_figure
