@@ -150,7 +150,7 @@ def _rest_figure(section: Section, entries: list[dict[str, Any]], key: str) -> F
         key,
         f"How far states are from where they end, {section.name}",
         "The limit is the fixed point or the nearest state of the cycle that a state ends in; where it ends in neither, and "
-        "in networks that end, the last state. In units of that state's length. Median over problems, means over seeds; band: middle half of the problems. "
+        "in networks that end, the last state (which alone makes their lines fall at the end). In units of that state's length. Median over problems, means over seeds; band: middle half of the problems. "
         f"{_problems(entries)} test problems each, in float32. Rings: the number of iterations in training.",
         panels,
     )
