@@ -174,7 +174,7 @@ def test_what_was_seen_inside_is_in_the_table_and_the_figures(looked_into, tmp_p
 def test_networks_that_end_are_level_after_a_blow_and_the_caption_says_why(looked_into):
     made = figures(looked_into)
     figure = made["recovery"]
-    assert "size 13" in figure.title
+    assert "size 13" in figure.title + figure.caption
     assert "size 9" in made["recovery-trained"].title
     assert [panel.title for panel in figure.panels] == ["no blow", "end moved"]
     lines = {line.series: line for line in figure.panels[0].lines}
