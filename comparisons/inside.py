@@ -159,7 +159,7 @@ def inside(
         "not_applicable": {},
     }
     tensors: dict[str, Tensor] = {}
-    if most > 1:
+    if recurrent or most > 1:
         for indices in batch_slices(task, difficulty, count):
             batch = task.sample(difficulty, seed=seed, split="test", indices=indices).to(device)
             trace(model, task, batch, most, seen)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from reports.findings import with_finding
-from reports.inside import inside_figures
+from reports.inside_figures import inside_figures
 from reports.load import Records, Run, number
 from reports.shapes import Axis, Figure, Line, Panel, log_axis
 from reports.stopping import exits_figure
@@ -321,8 +321,14 @@ def _curve(
     return [Line(series, x.tolist(), y.tolist(), "thin", run=run_id)]
 
 
-def recovery(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
-    """How networks get back to the answer after a blow half-way: a panel per blow."""
+def recovery(
+    section: Section, key: str, runs: dict[str, Run], trained: bool = False
+) -> Figure | None:
+    """How networks get back to the answer after a blow half-way: a panel per blow.
+
+    At the hardest difficulty that any solves at all or, with `trained`, at the trained one if that is another: a
+    network that ends solves little else.
+    """
     owners = section.main.drop_duplicates("run_id")
     rows = [
         {"run_id": run_id, "series": series, **row}
@@ -335,6 +341,8 @@ def recovery(section: Section, key: str, runs: dict[str, Run]) -> Figure | None:
     table = pd.DataFrame(rows)
     struck = [d for d in section.difficulties if (table["test_difficulty"] == d).any()]
     place = (_solved_at_all(section, struck) or struck)[-1:]
+    if trained:
+        place = [d for d in section.train_difficulties if d in struck and d not in place][-1:]
     if not place:
         return None
     here = aggregate(
@@ -438,6 +446,7 @@ def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict
         "parameters": against_parameters(section, f"{prefix}-parameters"),
         "compute": against_compute(section, f"{prefix}-compute"),
         "exits": exits_figure(section, runs, f"{prefix}-exits"),
+        "recovery-trained": recovery(section, f"{prefix}-recovery-trained", runs, trained=True),
         "recovery": recovery(section, f"{prefix}-recovery", runs),
         **inside_figures(section, f"{prefix}-inside", runs),
         "training": training_curves(section, f"{prefix}-training", runs),

@@ -14,7 +14,7 @@ from reports.summary import Section, plural
 
 #: By blow: for the title of a panel, and for "n iterations after ..".
 BLOWS = {
-    "none": ("no blow", "no blow"),
+    "none": ("no blow", "half-way"),
     "noise": ("state replaced by noise", "the noise"),
     "zeros": ("state set to zero", "the state was zero"),
     "other": ("another problem's state", "the exchange"),

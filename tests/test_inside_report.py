@@ -48,7 +48,8 @@ def looks(difficulty: int, recurrent: bool, place: int) -> dict:
     }
     for name in ("rest", "step"):
         middle = [2.0**-i for i in range(5)] + [0.0]
-        found[name] = {"low": [v / 2 for v in middle], "median": middle, "high": [*middle[:-1], 0]}
+        low = [0.0 if i == 3 else v / 2 for i, v in enumerate(middle)]
+        found[name] = {"low": low, "median": middle, "high": [*middle[:-1], 0]}
     if recurrent:
         curve = np.linspace(0.1, 0.9, 21).tolist()
         found["filters"] = {
@@ -163,7 +164,7 @@ def test_what_was_seen_inside_is_in_the_table_and_the_figures(looked_into, tmp_p
     assert reuse.panels[0].lines[0].y[0] == 1
     rest = made["inside-rest"].panels[0]
     # The last state's distance from itself has no place on a log axis.
-    assert all(line.x == STEPS[:-1] and min(line.y) > 0 for line in rest.lines)
+    assert all(line.x == STEPS[:-1] and min(line.y + line.low) > 0 for line in rest.lines)
     assert made["inside-receptive"].panels[0].marks == [("y", 9.0, "all of the input alike")]
     assert page.count('class="activity"') == 2
     written = export_figures(load_records(looked_into), tmp_path / "figures")
@@ -171,7 +172,10 @@ def test_what_was_seen_inside_is_in_the_table_and_the_figures(looked_into, tmp_p
 
 
 def test_networks_that_end_are_level_after_a_blow_and_the_caption_says_why(looked_into):
-    figure = figures(looked_into)["recovery"]
+    made = figures(looked_into)
+    figure = made["recovery"]
+    assert "size 13" in figure.title + figure.caption
+    assert "size 9" in made["recovery-trained"].title
     assert [panel.title for panel in figure.panels] == ["no blow", "end moved"]
     lines = {line.series: line for line in figure.panels[0].lines}
     assert lines["feed_forward_recall"].kind == "flat"
@@ -226,6 +230,21 @@ def test_records_of_another_kind_leave_the_section_out_and_the_page_whole(copy, 
 def test_a_part_that_cannot_be_read_costs_that_part_alone(copy, name, value):
     rewrite(copy, lambda result: [entry.update({name: value}) for entry in result["inside"]])
     assert "Inside the network</h3>" in render(load_records(copy))
+
+
+def test_runs_that_stored_unlike_parts_are_averaged_over_what_they_share(copy):
+    path = next(p for p in sorted((copy / "runs").glob("*dt_net*/result.json")))
+    result = json.loads(path.read_text())
+    for entry in result["inside"]:
+        entry["components"]["explained"] = [0.9, 0.1]
+        entry["grid"] = entry["grid"][:-1]
+        for name in ("rest", "step"):
+            entry[name] = {part: values[:-1] for part, values in entry[name].items()}
+    path.write_text(json.dumps(result))
+    assert "80 + 15 %" in render(load_records(copy))
+    line = figures(copy)["inside-rest"].panels[0].lines[0]
+    assert line.x == STEPS[:-1]
+    assert line.seeds == [2] * 5
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 40])
