@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -451,6 +452,7 @@ def save_examples(
         "dense": str(task.spec.dense).lower(),
         "spatial_dims": str(task.spec.spatial_dims),
         "iterations": str(iterations),
+        "answers": json.dumps(task.spec.answers),
     }
     if tensors:
         save_tensors(folder.examples_path, tensors, metadata)

@@ -70,7 +70,7 @@ def figure_data(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:
 
 def _axis_data(axis: Axis, values: list[float]) -> dict[str, Any]:
     # Plotly labels a log axis in digits of two sizes that few can read; those of the static picture do.
-    ticks = _Scale(axis, values, 0, 1).ticks() if axis.log or axis.ticks else []
+    ticks = _Scale(axis, values, 0, 1).ticks() if axis.log or axis.ticks or axis.whole else []
     return {
         "label": axis.label,
         "log": axis.log,
@@ -142,6 +142,7 @@ class _Scale:
             return self._log_ticks()
         step = 10 ** math.floor(math.log10(max(self.high - self.low, 1e-12) / 2))
         step *= next(m for m in (1, 2, 5, 10) if (self.high - self.low) / (step * m) <= 6)
+        step = max(step, 1) if self.axis.whole else step
         first = math.ceil(self.low / step)
         return [(i * step, human(i * step)) for i in range(first, math.floor(self.high / step) + 1)]
 

@@ -26,6 +26,7 @@ def _percent_axis(label: str) -> Axis:
 
 
 SOLVED = "problems wholly solved (%)"
+_PARAMETERS = ("parameters", "trainable parameters")  # a column, and its axis
 
 
 def _line(series: str, table: pd.DataFrame, x: str, kind: str = "line", ring=None) -> Line:
@@ -135,7 +136,7 @@ def against_iterations(section: Section, key: str) -> Figure | None:
             _iterations_line(str(s), t, last, float(trained[s]), log)
             for s, t in here.groupby("series", sort=False)
         ]
-        x = Axis("iterations", log=log, low=1.0, high=last)
+        x = Axis("iterations", whole=True, log=log, low=1.0, high=last)
         title = section.place(difficulty)
         panels.append(Panel(title, x, _percent_axis(SOLVED), lines, _chance(section)))
     return Figure(
@@ -197,15 +198,13 @@ def against_samples(section: Section, key: str) -> Figure | None:
     ruled = ruled[(ruled["rule"] == section.rule) & ruled["train_samples"].notna()]
     table = aggregate(ruled, ["test_difficulty", "series", "train_samples"], each=True)
     panels = _panels(section, table, "train_samples", "training samples", "line")
-    if not panels:
+    if not panels or table["train_samples"].nunique() < 2:
         return None
-    sizes = table["train_samples"].nunique()
-    alone = "" if sizes > 1 else "One training-set size was run, so there is no curve yet."
     return Figure(
         key,
         f"Share of {section.name} problems solved by the number of training samples",
         f"Distinct training problems, log axis; answered after {RULES[section.rule]}; {_basis(table)}. "
-        f"{_INTERVAL}. {_dots(table)}{alone}",
+        f"{_INTERVAL}. {_dots(table)}",
         panels,
     )
 
@@ -213,9 +212,7 @@ def against_samples(section: Section, key: str) -> Figure | None:
 def against_parameters(section: Section, key: str) -> Figure | None:
     """Parameter efficiency: one point per paradigm and telling difficulty."""
     pruned = bool((section.best["active"] < section.best["parameters"]).any())
-    column, label = (
-        ("active", "parameters not pruned") if pruned else ("parameters", "trainable parameters")
-    )
+    column, label = ("active", "parameters not pruned") if pruned else _PARAMETERS
     panels = _panels(section, section.best, column, label, "points")
     if not panels:
         return None
@@ -355,7 +352,10 @@ def recovery(
         Panel(
             BLOWS[str(blow)][0] if blow in BLOWS else str(blow),
             Axis(
-                "iterations after the blow", log=log_axis(here["iterations"].tolist(), 8), high=last
+                "iterations after the blow",
+                whole=True,
+                log=log_axis(here["iterations"].tolist(), 8),
+                high=last,
             ),
             _percent_axis(SOLVED),
             [
@@ -422,17 +422,28 @@ def _recovery_rows(stored: object, section: Section) -> list[dict]:
     return rows
 
 
+def _overview_panel(section: Section) -> Panel:
+    """Extrapolation or, where there are no degrees of difficulty, parameter efficiency."""
+    if not section.only:
+        return difficulty_panel(section, section.name)
+    made = _panels(
+        section, section.best, *_PARAMETERS, "points", section.difficulties[:1], section.name
+    )
+    return made[0] if made else difficulty_panel(section, section.name)
+
+
 def overview(found: list[Section], key: str) -> Figure | None:
     """The extrapolation curves of all tasks side by side."""
     shown = [s for s in found if not s.best.empty]
     if len(shown) < 2:
         return None
     table = pd.concat([s.best for s in shown])
+    leveled = any(not s.only for s in shown)
     figure = Figure(
         key,
-        "Share of problems solved at each difficulty, by task",
+        f"Share of problems solved {'at each difficulty' if leveled else ''}, by task",
         f"Mean over seeds; answered after {RULES[shown[0].rule]}; {_basis(table)}. {_INTERVAL}. {_dots(table)}",
-        [difficulty_panel(s, s.name) for s in shown],
+        [_overview_panel(s) for s in shown],
     )
     return with_finding("overview", figure)
 

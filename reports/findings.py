@@ -9,6 +9,7 @@ from reports.drawing import flops
 from reports.shapes import Figure, Line, Panel
 from reports.summary import count, percent
 
+FEW = 3  # tasks up to which the overview's title gives numbers
 SEEN = 0.05  # of the way from chance to perfect: where nobody comes so far, an easier place is spoken of
 
 
@@ -68,13 +69,39 @@ def _difficulty(panels: Sequence[Panel]) -> str:
 
 
 def _overview(panels: Sequence[Panel]) -> str:
+    if len(panels) > FEW:
+        return _leaders(panels)
     said = []
     for panel in panels:
-        x, found = _hardest(panel)
-        said.append(
-            f"{found[0][0]} solves {percent(found[0][1])} of {panel.title} at {_place(panel, x)}"
-        )
+        x, (best, most) = _leader(panel)
+        place = "" if panel.lines[0].kind == "points" else f" at {_place(panel, x)}"
+        said.append(f"{best} solves {percent(most)} of {panel.title}{place}")
     return "; ".join(said)
+
+
+def _leader(panel: Panel) -> tuple[float, tuple[str, float]]:
+    """The best at the hardest place where somebody solves something; of points, the best of all."""
+    if panel.lines[0].kind != "points":
+        x, found = _hardest(panel)
+        return x, found[0]
+    line = _ranked(panel)[0]
+    return line.x[-1], (line.series, line.y[-1])
+
+
+def _leaders(panels: Sequence[Panel]) -> str:
+    """Which network leads on which tasks: with many tasks, numbers would hide it."""
+    tasks: dict[str, list[str]] = {}
+    for panel in panels:
+        _, (best, most) = _leader(panel)
+        tasks.setdefault(best if most >= _floor(panel) else "nobody", []).append(panel.title)
+    named = sorted(tasks.items(), key=lambda pair: (pair[0] == "nobody", -len(pair[1])))
+    said = [f"{best} on {' and '.join(names)}" for best, names in named if best != "nobody"]
+    lost = (
+        f"; nobody gets clear of chance on {', '.join(tasks['nobody'])}"
+        if "nobody" in tasks
+        else ""
+    )
+    return f"Farthest at what is hardest: {', '.join(said)}{lost}" if said else ""
 
 
 def _iterations(panels: Sequence[Panel]) -> str:

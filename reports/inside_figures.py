@@ -139,7 +139,7 @@ def _rest_figure(section: Section, entries: list[dict[str, Any]], key: str) -> F
             panels.append(
                 Panel(
                     section.place(difficulty),
-                    Axis("iterations", log=log_axis(steps, 8), low=1.0),
+                    Axis("iterations", whole=True, log=log_axis(steps, 8), low=1.0),
                     Axis("distance from the limit", log=True),
                     lines,
                 )
@@ -215,7 +215,7 @@ def _receptive_figure(section: Section, entries: list[dict[str, Any]], key: str)
             panels.append(
                 Panel(
                     section.place(difficulty),
-                    Axis("iterations", log=log_axis(steps, 8), low=1.0),
+                    Axis("iterations", whole=True, log=log_axis(steps, 8), low=1.0),
                     Axis("radius (sites)", low=0.0, high=1.05 * top),
                     lines,
                     [("y", top, "all of the input alike")],

@@ -186,9 +186,14 @@ def _section_part(
         "id": prefix,
         "name": section.name,
         "verdict": verdict(section),
-        "columns": [section.labels[d] for d in section.difficulties],
+        "columns": ["solved"]
+        if section.only
+        else [section.labels[d] for d in section.difficulties],
+        "heading": "" if section.only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,
-        "trained": [section.labels.get(d, f"{d:g}") for d in section.train_difficulties],
+        "trained": []
+        if section.only
+        else [section.labels.get(d, f"{d:g}") for d in section.train_difficulties],
         "chance": percent(section.chance) if section.chance > 0 else "",
         "accuracy": accuracy_table(section, styles),
         "rules": rules_table(section, styles),

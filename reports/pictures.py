@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,11 +100,12 @@ def read_examples(path: Path, levels: Sequence[str], per_level: int = 1) -> list
             keys = set(file.keys())
             facts = file.metadata() or {}
             dense = facts.get("dense") == "true"
+            words = _answers(facts.get("answers", "[]"))
             out = []
             for level in levels:
                 names = [f"{level}.{part}" for part in _PARTS]
                 if set(names) <= keys:
-                    out += _of_level(level, dense, per_level, *map(file.get_tensor, names))
+                    out += _of_level(level, dense, words, per_level, *map(file.get_tensor, names))
             return out
     except (SafetensorError, OSError, IndexError, TypeError, KeyError, ValueError) as error:
         raise ValueError(f"examples could not be read ({type(error).__name__})") from error
@@ -112,9 +114,20 @@ def read_examples(path: Path, levels: Sequence[str], per_level: int = 1) -> list
 _PARTS = ("picture", "targets", "predictions", "correct")
 
 
+def _answers(stored: str) -> list[str]:
+    """The task's words for its classes; none where they were not recorded as a list."""
+    words = json.loads(stored)
+    return [str(word) for word in words] if isinstance(words, list) else []
+
+
+def _class(number: int, words: list[str]) -> str:
+    return words[number] if 0 <= number < len(words) else f"class {number}"
+
+
 def _of_level(
     level: str,
     dense: bool,
+    words: list[str],
     per_level: int,
     pictures: np.ndarray,
     targets: np.ndarray,
@@ -138,8 +151,8 @@ def _of_level(
                     png_uri(picture),
                     "",
                     "",
-                    right_text=f"class {int(target)}",
-                    answer_text=f"class {int(answer)}",
+                    right_text=_class(int(target), words),
+                    answer_text=_class(int(answer), words),
                 )
             )
     return made

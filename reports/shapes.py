@@ -17,11 +17,13 @@ _CSV = ("panel", "series", "run", "x", "y", "low", "high", "seeds", "n_test")
 
 @dataclass(frozen=True)
 class Axis:
-    """label: with the unit. ticks: (value, text) pairs, or none for the drawing to choose."""
+    """label: with the unit. ticks: (value, text) pairs, or none for the drawing to choose. whole: no ticks between
+    whole numbers."""
 
     label: str
     log: bool = False
     percent: bool = False
+    whole: bool = False
     ticks: tuple[tuple[float, str], ...] = ()
     low: float | None = None
     high: float | None = None

@@ -214,8 +214,15 @@ class Section:
     def difficulties(self) -> list[float]:
         return sorted(self.labels)
 
+    @property
+    def only(self) -> bool:
+        """Whether the task has no degrees of difficulty, as far as its records tell."""
+        return self.difficulty_name == "difficulty" and self.labels == {1.0: "1"}
+
     def place(self, difficulty: float) -> str:
         """`size 13`."""
+        if self.only:
+            return "its only difficulty"
         return f"{self.difficulty_name} {self.labels.get(difficulty, f'{difficulty:g}')}"
 
     def cell(self, series: str, difficulty: float, rule: str = "") -> pd.Series | None:

@@ -115,7 +115,7 @@ def _rule_row(
             else {
                 "text": points(cell["mean"]),
                 "span": span(cell["low"], cell["high"]),
-                "iterations": f"{cell['exit_mean']:.4g}" if np.isfinite(cell["exit_mean"]) else "",
+                "iterations": f"{cell['exit_mean']:.3g}" if np.isfinite(cell["exit_mean"]) else "",
             }
         )
     return {"rule": rule, "cells": out, "peak": peak}

@@ -96,7 +96,7 @@ def verdict(section: Section) -> list[str]:
 
 def _trained_on(section: Section) -> str:
     where = section.train_difficulties
-    if not where:
+    if not where or section.only:
         return f"Trained on {section.task}, " if section.elsewhere else ""
     names = ", ".join(section.labels.get(d, f"{d:g}") for d in where)
     return f"Trained on {section.difficulty_name} {names}, "
@@ -123,6 +123,11 @@ def _say_extrapolation(section: Section) -> list[str]:
             f"at {section.place(best['test_difficulty'])}."
         ]
     place = float(top["test_difficulty"])
+    if section.only:
+        return [
+            "The task has no degrees of difficulty, so nothing can be said about extrapolation. "
+            f"Highest: {top['series']}, {measured(top)}."
+        ]
     if not _harder(section):
         text = (
             f"nothing harder was tested, so nothing can be said about extrapolation. "

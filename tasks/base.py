@@ -26,6 +26,7 @@ class TaskSpec:
     dense: logits are [n, K, *S] (an answer per site) if true, else [n, K]. outputs: K; 1 means one
     logit for a yes-or-no answer. difficulties: the usual ones, easiest first. size: S where every
     difficulty has the same, else None. chance: exact-match accuracy of the best constant answer.
+    answers: words for the answers 0, 1, ... where an answer is a class, for those who read a report.
     """
 
     name: str
@@ -38,6 +39,7 @@ class TaskSpec:
     size: tuple[int, ...] | None = None
     chance: float = 0.0
     difficulty_label: str = "difficulty"
+    answers: tuple[str, ...] = ()
 
     def level(self, difficulty: Difficulty) -> int:
         """A number that grows with difficulty: itself, or the place (from 1) of a named one."""

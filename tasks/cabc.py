@@ -502,6 +502,7 @@ class ClutteredABC(ContourTask):
             train_difficulty="easy",
             size=(self.size, self.size),
             chance=0.5,
+            answers=("different letters", "same letter"),
         )
 
     def _key(self, difficulty: Difficulty, seed: int, split: str) -> np.uint64:

@@ -156,6 +156,7 @@ class ImageTask(Task):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     chance: float
+    answers: tuple[str, ...] = tuple("0123456789")
     augmentation = "crop"
     pad = 4
     hub_id: str
@@ -181,6 +182,7 @@ class ImageTask(Task):
             train_difficulty=1,
             size=self.size,
             chance=self.chance,
+            answers=self.answers,
         )
 
     @classmethod
@@ -286,6 +288,18 @@ class Cifar10(ImageTask):
     chance = 0.1
     augmentation = "crop+flip"
     hub_id, hub_config = "uoft-cs/cifar10", "plain_text"
+    answers = (
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    )
 
 
 class Svhn(ImageTask):
@@ -305,6 +319,8 @@ class Emnist(ImageTask):
     channels, classes, size = 1, 47, (28, 28)
     mean, std = (0.1307,), (0.3081,)
     chance = 1 / 47
+    # Letters that look alike in both cases are one class.
+    answers = tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
 
     @classmethod
     def read(cls, split: str, data_dir: str | None) -> Pictures:

@@ -439,6 +439,7 @@ class Pathfinder(ContourTask):
             size=(self.size, self.size),
             chance=0.0 if self.segmentation else 0.5,
             difficulty_label="path length",
+            answers=() if self.segmentation else ("different paths", "same path"),
         )
 
     def check_difficulty(self, difficulty: Difficulty) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from browsing import start_browser
 from hypothesis import settings
+from made_records import make_records
 
 # Timings on a shared machine say nothing about correctness.
 settings.register_profile("default", deadline=None, max_examples=25)
@@ -40,3 +42,23 @@ def compare(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A Chromium that logs what it asks for; skips where there is none."""
+    started = start_browser()
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    return make_records(tmp_path_factory.mktemp("study"), metrics=40)
+
+
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """One task, two paradigms, one seed: enough for most questions."""
+    names = ("dt_net_recall", "narrow_resnet18")
+    return make_records(tmp_path / "out", ("maze",), names, (0,), (1000,), metrics=20)

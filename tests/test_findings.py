@@ -63,6 +63,23 @@ def test_costs_name_the_best_and_what_is_dearer():
     assert flops(3.13e9) == "3.13 GFLOPs"
 
 
+def test_with_few_tasks_the_overview_gives_numbers_and_with_many_who_leads_where():
+    maze = panel("maze", line("a", (9, 21), (1, 0.5)), line("b", (9, 21), (1, 0.4)))
+    photos = panel(
+        "photos", line("a", [1e5], [0.6], kind="points"), line("b", [1e4], [0.7], kind="points")
+    )
+    sums = panel("sums", line("a", (16, 64), (1, 0.9)), line("b", (16, 64), (1, 0.95)))
+    paths = panel("paths", line("a", (6, 9), (0.51, 0.5)), marks=[("y", 0.5, "chance")])
+    assert (
+        title("overview", maze, photos)
+        == "a solves 50.0 % of maze at size 21; b solves 70.0 % of photos"
+    )
+    assert title("overview", maze, photos, sums, paths) == (
+        "Farthest at what is hardest: b on photos and sums, a on maze; nobody gets clear of chance on paths"
+    )
+    assert title("overview", paths, paths, paths, paths) == "What is plotted"
+
+
 def test_recovery_is_told_beside_the_undisturbed():
     calm, noise = (
         panel("no blow", line("a", (1, 9), (0.2, 0.9))),

@@ -8,8 +8,9 @@ import time
 
 import numpy as np
 import pytest
+from browsing import open_page
+from made_records import make_records
 from safetensors.numpy import load_file, save_file
-from test_reports import _open, browser, make_records  # noqa: F401
 
 from reports import build_report
 from reports.figures import section_figures
@@ -285,8 +286,8 @@ def test_every_blow_that_can_be_dealt_has_words():
 
 
 @pytest.mark.browser
-def test_a_blow_is_marked_on_the_slider_and_said(browser, looked_into):  # noqa: F811
-    _open(browser, build_report(looked_into), 1280, draw=False)
+def test_a_blow_is_marked_on_the_slider_and_said(browser, looked_into):
+    open_page(browser, build_report(looked_into), 1280, draw=False)
     ask = browser.execute_script
     scrub = """const f = document.querySelector('.thought[data-what="the end moved"]'), s = f.querySelector('input');
         s.value = arguments[0]; s.dispatchEvent(new Event('input'));

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 import subprocess
 import sys
-import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from made_records import make_records, page_of, rewrite, said, sections_of, table_of
 from safetensors.numpy import save_file
 
 from reports import build_report
@@ -26,204 +25,12 @@ from reports.drawing import Style
 from reports.figures import figures_of, section_figures
 from reports.load import NoRecords, load_records
 from reports.paper import export_figures
+from reports.pictures import read_examples
 from reports.summary import aggregate, peaks, percent, sections, wilson
 from reports.tables import speed_table
 from reports.words import reach, verdict
 
 ROOT = Path(__file__).resolve().parents[1]
-
-#: How far each made-up paradigm carries: accuracy at the trained difficulty, loss per step of difficulty.
-PARADIGMS = {
-    "dt_net_recall": {"parameters": 49_000, "max_iterations": None, "top": 0.995, "fall": 0.03},
-    "dt_net": {"parameters": 39_800, "max_iterations": None, "top": 0.97, "fall": 0.22},
-    "feed_forward_recall": {"parameters": 730_000, "max_iterations": 16, "top": 0.98, "fall": 0.3},
-    "narrow_resnet18": {"parameters": 119_697, "max_iterations": 1, "top": 0.93, "fall": 0.35},
-}
-TASKS = {
-    "maze": {"name": "size", "difficulties": [9, 13, 17, 21, 29], "dims": 2},
-    "prefix_sums": {"name": "length", "difficulties": [16, 32, 48, 64], "dims": 1},
-}
-
-
-def _accuracy(facts: dict, place: int, samples: int, iterations: int, rng) -> float:
-    top = facts["top"] * (1 - 0.5 * math.exp(-samples / 2500))
-    far = max(0.0, top - facts["fall"] * place**1.3)
-    if facts["max_iterations"] != 1:
-        far *= 1 / (1 + math.exp(-(iterations - 6 - 4 * place) / 2))
-    if "recall" not in facts["paradigm"] and iterations > 24:
-        far *= math.exp(-(iterations - 24) / 12)  # overthinking
-    return float(np.clip(far + rng.normal(0, 0.01), 0, 1))
-
-
-def make_rows(run: dict, task: dict, facts: dict, iterations: int, rng) -> list[dict]:
-    """Rows as comparisons store them: fixed iterations, then the exit rules of recurrent networks."""
-    rows = []
-    end = facts["max_iterations"]
-    steps = list(range(1, (end or iterations) + 1)) if end != 1 else [1]
-    for place, difficulty in enumerate(task["difficulties"]):
-        answers = [("fixed", s, s) for s in steps]
-        if end is None:
-            answers += [("n_plus_2", 18, 18.0), ("agreement", iterations, 14.2 + 3 * place)]
-            answers += [("maximum_confidence", iterations, 17.9 + 3 * place)]
-        for rule, budget, mean in answers:
-            accuracy = _accuracy(facts, place, run["train_samples"], int(mean), rng)
-            low, high = wilson(accuracy, 1000)
-            rows.append(
-                {
-                    **run,
-                    "test_difficulty": difficulty,
-                    "difficulty_name": task["name"],
-                    "difficulty_label": str(difficulty),
-                    "iterations": budget,
-                    "exit_rule": rule,
-                    "exit_iterations_mean": float(mean),
-                    "accuracy": accuracy,
-                    "element_accuracy": 1 - (1 - accuracy) / 5,
-                    "n_test": 1000,
-                    "ci_low": float(low),
-                    "ci_high": float(high),
-                    "flops_per_example": 2e6 * mean * (1 + place),
-                    "status": "complete",
-                }
-            )
-    return rows
-
-
-def make_examples(path: Path, task: dict, rng) -> None:
-    """Pictures with a wall pattern, an answer along a row, and a wrong one for every second problem."""
-    tensors = {}
-    for difficulty in task["difficulties"]:
-        shape = (difficulty + 2,) * 2 if task["dims"] == 2 else (difficulty,)
-        targets = (rng.random((4, *shape)) < 0.3).astype(np.int64)
-        predictions = targets.copy()
-        flips = rng.random((4, *shape)) < 0.05
-        flips[:2] = False
-        flips.reshape(4, -1)[2:, 0] = True
-        predictions[flips] = 1 - predictions[flips]
-        drawn = targets if task["dims"] == 2 else targets[:, None]
-        wall = np.maximum(rng.random(drawn.shape) < 0.5, drawn)
-        tensors[f"{difficulty}.picture"] = np.repeat(wall[..., None], 3, -1).astype(np.uint8) * 255
-        tensors[f"{difficulty}.targets"] = targets
-        tensors[f"{difficulty}.predictions"] = predictions
-        tensors[f"{difficulty}.correct"] = np.array([1, 1, 0, 0], np.uint8)
-        sure = np.linspace(0, 255, 5).astype(np.uint8).reshape(5, *[1] * targets[0].ndim)
-        tensors[f"{difficulty}.thoughts"] = sure * targets[:1].astype(np.uint8)
-        tensors[f"{difficulty}.thought_iterations"] = np.array([1, 2, 4, 8, 16])
-        sure = np.linspace(0, 255, 5).astype(np.uint8).reshape(5, *[1] * targets[0].ndim)
-        tensors[f"{difficulty}.thoughts"] = sure * targets[:1].astype(np.uint8)
-        tensors[f"{difficulty}.thought_iterations"] = np.array([1, 2, 4, 8, 16])
-    facts = {"dense": "true", "spatial_dims": str(task["dims"]), "iterations": "48"}
-    save_file(tensors, path, metadata=facts)
-
-
-def make_metrics(steps: int, rng) -> str:
-    lines = []
-    for step in range(1, steps + 1):
-        loss = 0.7 * math.exp(-2.5 * step / steps) + abs(rng.normal(0, 0.02))
-        entry = {"step": step * 10, "examples": step * 500, "split": "train", "loss": loss}
-        lines.append({**entry, "learning_rate": 0.001})
-        if step % 10 == 0:
-            accuracy = float(np.clip(1 - 1.2 * math.exp(-3 * step / steps), 0, 1))
-            more = {"split": "validation", "accuracy": accuracy, "element_accuracy": 0.9}
-            lines.append({**entry, **more})
-    return "".join(json.dumps(line) + "\n" for line in lines)
-
-
-def make_records(
-    out: Path,
-    tasks=("maze", "prefix_sums"),
-    paradigms=tuple(PARADIGMS),
-    seeds=(0, 1),
-    samples=(1000, 10000),
-    iterations: int = 48,
-    difficulties: int | None = None,
-    rename: dict[str, str] | None = None,
-    metrics: int = 100,
-) -> Path:
-    """A results folder as comparisons write it, of made-up but plausible numbers."""
-    rng = np.random.default_rng(0)
-    rename = rename or {}
-    rows, ids = [], []
-    for name in tasks:
-        task = {**TASKS[name], "difficulties": TASKS[name]["difficulties"][:difficulties]}
-        for paradigm in paradigms:
-            for size in samples:
-                for seed in seeds:
-                    facts = {**PARADIGMS[paradigm], "paradigm": paradigm}
-                    run_id = f"{name}-{paradigm}-{size}-s{seed}"
-                    run = {
-                        "run_id": run_id,
-                        "task": rename.get(name, name),
-                        "paradigm": rename.get(paradigm, paradigm),
-                        "label": rename.get(paradigm, paradigm),
-                        "seed": seed,
-                        "preset": "quick",
-                        "train_difficulty": task["difficulties"][0],
-                        "train_samples": size,
-                        "parameters": facts["parameters"],
-                        "active_parameters": facts["parameters"],
-                        "train_iterations": facts["max_iterations"] or 16,
-                        "max_iterations": facts["max_iterations"],
-                        "chance": 0.0,
-                        "train_flops": 3e12 + facts["parameters"] * 1e8,
-                        "train_seconds": 60.0 + facts["parameters"] / 5e3,
-                        "steps": 10 * metrics,
-                        "examples_seen": 500 * metrics,
-                        "precision": "bf16",
-                        "device": "cpu",
-                    }
-                    ids.append(run_id)
-                    rows += make_rows(run, task, facts, iterations, rng)
-                    folder = out / "runs" / run_id
-                    folder.mkdir(parents=True)
-                    spec = {key: run[key] for key in ("task", "paradigm", "seed", "preset")}
-                    spec |= {"task_options": {}, "paradigm_options": {}, "train": {"steps": 1000}}
-                    (folder / "spec.json").write_text(json.dumps(spec))
-                    (folder / "metrics.jsonl").write_text(make_metrics(metrics, rng))
-                    result = {"run_id": run_id, "status": "complete", "reason": None}
-                    result["command"] = f"python compare.py --tasks {name} --paradigms {paradigm}"
-                    (folder / "result.json").write_text(json.dumps(result))
-                    make_examples(folder / "examples.safetensors", task, rng)
-    table = pd.DataFrame(rows)
-    table.to_parquet(out / "results.parquet", index=False)
-    study = {"schema": 1, "command": "accelerate launch compare.py", "preset": "quick"}
-    study |= {"created": "2026-01-02T03:04:05+00:00", "runs": ids, "title": "Mazes and sums"}
-    (out / "study.json").write_text(json.dumps(study))
-    return out
-
-
-@pytest.fixture(scope="module")
-def study(tmp_path_factory) -> Path:
-    return make_records(tmp_path_factory.mktemp("study"), metrics=40)
-
-
-def sections_of(out: Path) -> list:
-    return sections(load_records(out).rows)
-
-
-def said(out: Path) -> str:
-    """All verdicts of a folder, with plain spaces."""
-    text = " ".join(sentence for s in sections_of(out) for sentence in verdict(s))
-    return text.replace("\N{NO-BREAK SPACE}", " ")
-
-
-def page_of(out: Path) -> str:
-    return build_report(out).read_text(encoding="utf-8")
-
-
-def table_of(out: Path) -> pd.DataFrame:
-    return pd.read_parquet(out / "results.parquet")
-
-
-def rewrite(out: Path, change) -> None:
-    change(table_of(out)).to_parquet(out / "results.parquet", index=False)
-
-
-@pytest.fixture
-def small(tmp_path) -> Path:
-    """One task, two paradigms, one seed: enough for most questions."""
-    names = ("dt_net_recall", "narrow_resnet18")
-    return make_records(tmp_path / "out", ("maze",), names, (0,), (1000,), metrics=20)
 
 
 class Elements(HTMLParser):
@@ -594,6 +401,45 @@ def test_nothing_is_said_of_extrapolation_where_none_was_tested(tmp_path):
     assert "One training-set size only" in text
 
 
+def test_a_task_without_degrees_of_difficulty_is_not_said_to_have_any(small):
+    plain = {"test_difficulty": 1, "difficulty_label": "1", "difficulty_name": "difficulty"}
+
+    def level(table):
+        return table[table["test_difficulty"] == 9].assign(train_difficulty=1, **plain)
+
+    rewrite(small, level)
+    assert "no degrees of difficulty" in said(small)
+    assert "its only difficulty, as in training" in said(small)
+    words = Elements(page_of(small)).text
+    assert "difficulty 1" not in words
+    assert "Trained on difficulty" not in words
+
+
+def test_one_training_set_size_makes_no_curve_and_the_page_says_how_to_get_one(small, study):
+    for out, drawn in ((small, False), (study, True)):
+        records = load_records(out)
+        figures = section_figures(sections(records.rows)[0], records.runs, "t")
+        assert ("samples" in figures) is drawn
+        assert ("One training-set size was run" in Elements(page_of(out)).text) is not drawn
+
+
+def test_classes_go_by_the_words_of_their_task(tmp_path):
+    path = tmp_path / "examples.safetensors"
+    tensors = {
+        "1.picture": np.zeros((2, 4, 4, 3), np.uint8),
+        "1.targets": np.array([0, 1]),
+        "1.predictions": np.array([0, 7]),
+        "1.correct": np.array([1, 0], np.uint8),
+    }
+    shown = {}
+    for words in ('["cat", "ship"]', "[]", '{"0": "cat"}'):
+        facts = {"dense": "false", "spatial_dims": "2", "iterations": "1", "answers": words}
+        save_file(tensors, path, metadata=facts)
+        shown[words] = [(e.right_text, e.answer_text) for e in read_examples(path, ["1"])]
+    assert shown['["cat", "ship"]'] == [("cat", "cat"), ("ship", "class 7")]
+    assert shown["[]"] == shown['{"0": "cat"}'] == [("class 0", "class 0"), ("class 1", "class 7")]
+
+
 def test_a_network_that_stays_at_chance_is_not_said_to_solve_anything(small):
     half = {"accuracy": 0.51, "ci_low": 0.48, "ci_high": 0.54, "chance": 0.5}
     rewrite(small, lambda t: t.assign(**half))
@@ -792,178 +638,6 @@ def test_an_unwritable_page_leaves_the_old_one(small, monkeypatch):
         build_report(small)
     assert page.read_bytes() == before
     assert list(small.glob(".*part")) == []
-
-
-# In a browser.
-
-
-# What Chromium would otherwise fetch on its own account.
-_QUIET = (
-    "no-first-run",
-    "disable-background-networking",
-    "disable-component-update",
-    "disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not chromium or not driver:
-        pytest.skip("no Chromium: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", *_QUIET):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
-    started.set_script_timeout(60)
-    yield started
-    started.quit()
-
-
-def _open(browser, path: Path, width: int, draw: bool = True) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.get(path.as_uri())
-    if draw:
-        _draw_all(browser)
-
-
-_DRAW_ALL = """
-const done = arguments[0], plots = [...document.querySelectorAll('.plot')];
-const step = () => {
-  const left = plots.find((p) => !p.querySelector('.live svg.main-svg'));
-  if (!left) return done(plots.length);
-  left.scrollIntoView();
-  setTimeout(step, 20);
-};
-step();
-"""
-
-
-def _draw_all(browser) -> int:
-    return browser.execute_async_script(_DRAW_ALL)
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_is_no_wider_than_the_screen_and_logs_no_error(browser, study, width):
-    _open(browser, build_report(study), width)
-    wide = browser.execute_script("return document.documentElement.scrollWidth")
-    assert wide <= width
-    assert browser.get_log("browser") == []
-    asked = [json.loads(e["message"])["message"] for e in browser.get_log("performance")]
-    urls = [
-        m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"
-    ]
-    assert urls
-    assert all(url.startswith(("file:", "data:", "blob:")) for url in urls)
-
-
-_SHOWN = """
-const index = arguments[0];
-const live = [...document.querySelectorAll('.live')].flatMap((d) => d.data)
-  .filter((t) => t.meta === index && t.visible !== false).length;
-const rest = [...document.querySelectorAll(`[data-series="${index}"]`)]
-  .filter((e) => getComputedStyle(e).display !== 'none').length;
-return [live, rest];
-"""
-
-
-@pytest.mark.browser
-def test_one_toggle_hides_a_paradigm_everywhere_and_brings_it_back(browser, study):
-    _open(browser, build_report(study), 1280)
-    before = browser.execute_script(_SHOWN, 0)
-    other = browser.execute_script(_SHOWN, 1)
-    assert min(*before, *other) > 0
-    browser.execute_script("document.querySelector('[data-toggle=\"0\"]').click()")
-    assert browser.execute_script(_SHOWN, 0) == [0, 0]
-    assert browser.execute_script(_SHOWN, 1) == other
-    browser.execute_script("document.querySelector('[data-toggle=\"0\"]').click()")
-    assert browser.execute_script(_SHOWN, 0) == before
-
-
-@pytest.mark.browser
-def test_a_figure_drawn_after_a_paradigm_was_hidden_leaves_it_out(browser, study):
-    _open(browser, build_report(study), 1280, draw=False)
-    browser.execute_script("document.querySelector('[data-toggle=\"1\"]').click()")
-    _draw_all(browser)
-    assert browser.execute_script(_SHOWN, 1) == [0, 0]
-
-
-@pytest.mark.browser
-def test_runs_are_sorted_by_number_and_filtered_by_words(browser, study):
-    _open(browser, build_report(study), 1280, draw=False)
-    column = browser.execute_script(
-        "return [...document.querySelectorAll('#runs-table thead th')]"
-        ".findIndex((h) => h.textContent.startsWith('parameters'))"
-    )
-    click = f"document.querySelectorAll('#runs-table thead button')[{column}].click();"
-    read = (
-        "return [...document.querySelectorAll('#runs-table tbody tr')].filter((r) => !r.hidden)"
-        f".map((r) => Number(r.cells[{column}].dataset.v))"
-    )
-    up = browser.execute_script(click + read)
-    down = browser.execute_script(click + read)
-    assert len(up) == 32
-    assert up == sorted(up)
-    assert down == sorted(down, reverse=True)
-    assert len(set(up)) > 1
-    typed = "const f = document.getElementById('filter'); f.value = 'PREFIX resnet18';"
-    typed += "f.dispatchEvent(new Event('input'));"
-    kept = browser.execute_script(typed + read)
-    assert kept == [119697.0] * 4
-    assert browser.execute_script("return document.getElementById('shown').textContent").startswith(
-        "4 of 32"
-    )
-
-
-@pytest.mark.browser
-def test_hostile_names_run_nothing_in_a_browser(browser, small):
-    bad = "</script><img src=x onerror=alert(1)><b>"
-    rewrite(small, lambda t: t.assign(task=bad, label=bad + t["label"], difficulty_name=bad))
-    _open(browser, build_report(small), 1280)
-    assert browser.get_log("browser") == []
-    made = "return document.querySelectorAll('img[src=x], svg b, .live a').length"
-    assert browser.execute_script(made) == 0
-
-
-@pytest.mark.browser
-def test_printing_shows_the_static_pictures(browser, small):
-    _open(browser, build_report(small), 1280)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
-    look = "return [...document.querySelectorAll(arguments[0])].map((e) => getComputedStyle(e).display)"
-    assert set(browser.execute_script(look, "svg.static")) == {"block"}
-    assert set(browser.execute_script(look, ".live")) == {"none"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
-
-
-@pytest.mark.browser
-def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
-    _open(browser, build_report(small), 1280, draw=False)
-    ask = browser.execute_script
-    count = ask("return document.querySelectorAll('.thought').length")
-    assert count == ask("return document.querySelectorAll('.thought .player').length") > 0
-    scrub = """const f = document.querySelector('.thought'), s = f.querySelector('input');
-        s.value = arguments[0]; s.dispatchEvent(new Event('input'));
-        const p = f.querySelector('.player'), box = p.getBoundingClientRect();
-        return [getComputedStyle(p).backgroundPositionX, f.querySelector('output').textContent,
-                box.width, box.height];"""
-    places = [ask(scrub, i) for i in range(5)]
-    assert [p[0] for p in places] == ["0%", "25%", "50%", "75%", "100%"]
-    assert [p[1] for p in places][:2] == ["after 1 iteration", "after 2 iterations"]
-    assert all(p[2] > 50 and p[3] > 5 for p in places)
-    button = browser.find_element("css selector", ".thought button")
-    ask("arguments[0].click()", button)
-    assert button.get_attribute("textContent") == "Stop"
-    deadline = time.monotonic() + 20
-    while button.get_attribute("textContent") != "Play":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    assert ask("return document.querySelector('.thought input').value") == "4"
 
 
 def test_a_network_that_ends_is_not_left_out_where_an_exit_rule_is_another(small):
