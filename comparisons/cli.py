@@ -256,7 +256,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"compare.py: {' '.join(str(error).split())}", file=sys.stderr)
         return USAGE
 
-    from comparisons.store import StoreError
+    from comparisons.store import StoreError, folder_trouble
     from comparisons.study import process_place, run_study
 
     rank, processes = process_place()
@@ -283,8 +283,8 @@ def main(argv: list[str] | None = None) -> int:
         unfinished, report = run_study(
             plan, out, command, title, options.distribute, options.workers, options.track, of_study
         )
-    except StoreError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
+    except (StoreError, OSError) as error:
+        print(f"compare.py: {folder_trouble(out, error) or error}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
         print(f"compare.py: interrupted; to go on: {command}", file=sys.stderr)

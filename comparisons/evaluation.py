@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils.memory import release_memory, should_reduce_batch_size
 from torch.nn.utils import parametrize
 
 from comparisons.exits import Look, make_exit_rule, mean_confidence, state_change
 from comparisons.hardware import autocast
 from paradigms.base import Paradigm
 from paradigms.layers import channels_last
-from tasks.base import Difficulty, Task
+from tasks.base import Batch, Difficulty, Task
 
 # Sites (pixels or bits) of one evaluation batch: large enough to keep the processor busy, small enough
 # for activations to stay near it.
@@ -35,7 +36,7 @@ class Scores:
     """n problems. fixed: by iteration. rules: by exit rule, then by budget, the most iterations allowed.
     correct: by exit rule, bool [n], whether each problem is solved with the whole budget. exits: by exit
     rule, int64 [n], the iterations at which each problem was answered. loss: the mean in nats at the last
-    iteration."""
+    iteration. cut: how many batches were halved because the device could not hold them."""
 
     n: int
     loss: float
@@ -43,6 +44,7 @@ class Scores:
     rules: dict[str, dict[int, Tally]] = field(default_factory=dict)
     correct: dict[str, torch.Tensor] = field(default_factory=dict)
     exits: dict[str, torch.Tensor] = field(default_factory=dict)
+    cut: int = 0
 
 
 def recorded_iterations(most: int, train_iterations: int) -> list[int]:
@@ -97,39 +99,23 @@ def evaluate(
     sums = torch.zeros(rows + 1, 3, dtype=torch.float64, device=device)
     named = (*(("validated",) if stop else ()), *rules)
     each = torch.zeros(2, len(named), count, dtype=torch.int64, device=device)
-    moving = "convergence" in rules
-    for indices in batches:
-        batch = task.sample(difficulty, seed=seed, split=split, indices=indices).to(device)
-        x = channels_last(batch.inputs)
-        running = [make_exit_rule(name, model.train_iterations) for name in rules]
-        change = torch.full((len(batch),), math.inf, device=device)
-        before = None
-        with autocast(device, precision), parametrize.cached():
-            for number, state in enumerate(model.states(x, iterations), start=1):
-                if not running and number not in record:
-                    continue
-                logits = model.readout(state).float()
-                correct = task.correct(logits, batch)
-                elements = task.element_accuracy(logits, batch)
-                if running:
-                    if moving and before is not None:
-                        change = state_change(before, state.hidden)
-                    before = state.hidden if moving else None
-                    answer = task.predict(logits, batch)
-                    confidence = mean_confidence(logits, batch.mask)
-                    for rule in running:
-                        rule.update(Look(number, answer, confidence, change, correct, elements))
-                if number == stop:
-                    each[0, 0, indices], each[1, 0, indices] = correct.long(), number
-                if number in record:
-                    here = [(correct, elements, torch.full_like(elements, number))]
-                    here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
-                    place = record.index(number)
-                    for held, row in zip(here, sums[place : rows : len(record)], strict=True):
-                        row += torch.stack([part.sum().double() for part in held])
-        for place, rule in enumerate(running, start=len(named) - len(rules)):
-            each[0, place, indices], each[1, place, indices] = rule.correct.long(), rule.iteration
-        sums[-1, 0] += task.loss(logits, batch).double() * len(batch)
+    todo, cut = list(batches), 0
+    while todo:
+        indices, before = todo.pop(0), sums.clone()
+        try:
+            batch = task.sample(difficulty, seed=seed, split=split, indices=indices).to(device)
+            _score(
+                model, task, batch, indices, iterations, record, rules, stop, precision, sums, each
+            )
+            continue
+        except RuntimeError as error:
+            if len(indices) == 1 or not should_reduce_batch_size(error):
+                raise
+        # Outside the handler, whose error holds on to what was computed so far.
+        sums.copy_(before)
+        todo[:0] = np.array_split(indices, 2)
+        cut += 1
+        release_memory()
     sums = accelerator.reduce(sums, "sum").tolist()
     solved, exits = accelerator.reduce(each, "sum").cpu()
     model.train(was_training)
@@ -146,4 +132,54 @@ def evaluate(
         rules={name: tallies(i) for i, name in enumerate(rules, start=1)},
         correct=dict(zip(named, solved.bool(), strict=True)),
         exits=dict(zip(named, exits, strict=True)),
+        cut=cut,
     )
+
+
+def _score(
+    model: Paradigm,
+    task: Task,
+    batch: Batch,
+    indices: np.ndarray,
+    iterations: int,
+    record: list[int],
+    rules: tuple[str, ...],
+    stop: int | None,
+    precision: str,
+    sums: torch.Tensor,
+    each: torch.Tensor,
+) -> None:
+    """Iterate on one batch. Adds to `sums`, a row for each recorded iteration under no rule and then under each, the
+    last for the loss; writes the columns `indices` of `each`: solved and answered when, by rule."""
+    x = channels_last(batch.inputs)
+    running = [make_exit_rule(name, model.train_iterations) for name in rules]
+    moving = "convergence" in rules
+    rows = len(record) * (1 + len(rules))
+    change = torch.full((len(batch),), math.inf, device=x.device)
+    before = None
+    with autocast(x.device, precision), parametrize.cached():
+        for number, state in enumerate(model.states(x, iterations), start=1):
+            if not running and number not in record:
+                continue
+            logits = model.readout(state).float()
+            correct = task.correct(logits, batch)
+            elements = task.element_accuracy(logits, batch)
+            if running:
+                if moving and before is not None:
+                    change = state_change(before, state.hidden)
+                before = state.hidden if moving else None
+                answer = task.predict(logits, batch)
+                confidence = mean_confidence(logits, batch.mask)
+                for rule in running:
+                    rule.update(Look(number, answer, confidence, change, correct, elements))
+            if number == stop:
+                each[0, 0, indices], each[1, 0, indices] = correct.long(), number
+            if number in record:
+                here = [(correct, elements, torch.full_like(elements, number))]
+                here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
+                place = record.index(number)
+                for held, row in zip(here, sums[place : rows : len(record)], strict=True):
+                    row += torch.stack([part.sum().double() for part in held])
+    for place, rule in enumerate(running, start=each.shape[1] - len(rules)):
+        each[0, place, indices], each[1, place, indices] = rule.correct.long(), rule.iteration
+    sums[-1, 0] += task.loss(logits, batch).double() * len(batch)

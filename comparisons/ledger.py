@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from comparisons.spec import SCHEMA, RunSpec
-from comparisons.store import write_atomically
 from comparisons.studies import NAMES, Claim, load_study
 from comparisons.verdicts import NOT_RUN, Evidence, as_record, judge
+from files import write_atomically
 
 
 def write_verdicts(

@@ -80,6 +80,8 @@ class Screen:
         self.bars.advance(self.all)
         result = folder.result()
         outcome = self._accuracies(result) if result["status"] == "complete" else result["status"]
+        for line in result.get("set_aside", []):
+            self.say(line)
         took = f"trained in {result['train_seconds']:.0f} s"
         self.say(
             f"[{len(self.shown)}/{len(self.plan.runs)}] {spec.paradigm} on {spec.task}, "

@@ -80,7 +80,9 @@ def execute(
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """Train, test and record one run, going on where an interrupted one stopped. Returns its result."""
-    folder.open()
+    if accelerator.is_main_process:
+        folder.open()
+    accelerator.wait_for_everyone()
     task, model = build(spec)
     parameters = count_parameters(model)
     cost = train_cost(spec, task, model)
@@ -131,6 +133,9 @@ def execute(
             "threads": torch.get_num_threads(),
             "versions": package_versions(),
             "command": repeat_command(spec),
+            **({"set_aside": folder.notes} if folder.notes else {}),
+            **({"batch_parts": progress.parts} if progress.parts > 1 else {}),
+            **({"test_batches_cut": tests.cut} if tests.cut else {}),
             **(pruned.facts() if pruned else {}),
             **({"recovery": blows} if blows else {}),
             **({"inside": looks} if looks else {}),
@@ -183,12 +188,14 @@ def trained_flops(spec: RunSpec, cost: Cost, progress: Progress) -> float:
 class Tests:
     """rows: of the table. correct: uint8 [n] by `test_task/test_difficulty/exit_rule`, 1 where a problem is
     solved, so that runs can be compared problem by problem. exits: how many problems each rule that stops
-    answered at which iteration. stopping: what stopping really costs, see `early_exit.time_stopping`."""
+    answered at which iteration. stopping: what stopping really costs, see `early_exit.time_stopping`. cut: how many
+    batches were halved because the device could not hold them."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     correct: dict[str, torch.Tensor] = field(default_factory=dict)
     exits: list[dict[str, Any]] = field(default_factory=list)
     stopping: list[dict[str, Any]] = field(default_factory=list)
+    cut: int = 0
 
 
 def test_run(
@@ -232,6 +239,7 @@ def test_run(
             precision=facts["precision"],
         )
         tests.rows += _rows(facts, task, difficulty, scores, cost, stop)
+        tests.cut += scores.cut
         where = {"test_task": task.spec.name, "test_difficulty": task.spec.level(difficulty)}
         prefix = "/".join(map(str, where.values()))
         for name, correct in scores.correct.items():

@@ -21,9 +21,10 @@ from comparisons.match import parameters_of, solve_width
 from comparisons.plan import Plan
 from comparisons.runner import build, trained
 from comparisons.spec import SCHEMA, RunSpec
-from comparisons.store import RunFolder, write_atomically
+from comparisons.store import RunFolder
 from comparisons.study import Tracking, process_place, run_all
 from comparisons.training import validate
+from files import write_atomically
 from paradigms import paradigm_options
 
 SLOWEST, FASTEST = 1e-4, 1e-2  # learning rates, drawn evenly on a log axis
@@ -106,7 +107,9 @@ def run_trial(
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
     """Train a trial and judge it on validation problems. Returns its result."""
-    folder.open()
+    if accelerator.is_main_process:
+        folder.open()
+    accelerator.wait_for_everyone()
     task, model = build(spec)
     done = trained(spec, task, model, folder, accelerator, report)
     scores: dict[str, float] = {}
@@ -114,7 +117,8 @@ def run_trial(
         scores = validate(spec, task, done.tested, accelerator, done.precision)
     if accelerator.is_main_process:
         status = {"status": done.progress.status, "train_seconds": done.progress.seconds}
-        folder.finish({"run_id": spec.run_id, **status, **scores, "rows": []})
+        aside = {"set_aside": folder.notes} if folder.notes else {}
+        folder.finish({"run_id": spec.run_id, **status, **scores, **aside, "rows": []})
     accelerator.wait_for_everyone()
     return folder.result()
 

@@ -93,7 +93,7 @@ class RunSpec:
         """Name of the run, safe as a file name. Fields at their default are left out of the hash, so that
         a new field leaves the names of old runs as they are."""
         digest = hashlib.sha256(json.dumps(_chosen(self), sort_keys=True).encode()).hexdigest()[:12]
-        words = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.task}.{self.paradigm}")
+        words = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.task}.{self.paradigm}")[:100]
         return f"{words}-s{self.seed}-{digest}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,21 +102,32 @@ class RunSpec:
 
     @staticmethod
     def from_dict(data: dict[str, Any]) -> RunSpec:
-        """The inverse of `to_dict`; ValueError for missing or unknown fields or another schema."""
-        data = dict(data)
-        if data.pop("schema", None) != SCHEMA:
+        """The inverse of `to_dict`; ValueError for missing or unknown fields, wrong types or another schema."""
+        if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise ValueError(f"spec is not of schema {SCHEMA}")
+        data = {k: v for k, v in data.items() if k != "schema"}
         try:
-            train = TrainSpec(**data.pop("train"))
-            evaluation = EvaluationSpec(
-                **{
-                    k: tuple(v) if isinstance(v, list) else v
-                    for k, v in data.pop("evaluation").items()
-                }
-            )
-            return RunSpec(**data, train=train, evaluation=evaluation)
-        except (TypeError, KeyError) as error:
+            for name, kind in (("train", TrainSpec), ("evaluation", EvaluationSpec)):
+                given = {k: tuple(v) if isinstance(v, list) else v for k, v in data[name].items()}
+                data[name] = kind(**given)
+            spec = RunSpec(**data)
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"spec has missing or unknown fields: {error}") from error
+        for part in (spec, spec.train, spec.evaluation):
+            _check_types(part)
+        return spec
+
+
+def _check_types(part: Any) -> None:
+    """ValueError unless every field is of the type of its default; those without one are named here."""
+    without = {"task": str, "paradigm": str, "train_difficulty": (int, str), "train_samples": int}
+    for f in fields(part):
+        value, default = getattr(part, f.name), default_of(f)
+        kind = without[f.name] if default is MISSING else type(default)
+        if kind is float:
+            kind = (int, float)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"spec has {str(value)[:40]!r} for {f.name}")
 
 
 def default_of(f: Any) -> Any:

@@ -3,58 +3,166 @@
 from __future__ import annotations
 
 import copy
+import errno
 import fcntl
 import json
 import os
+import re
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from comparisons.spec import RunSpec, TrainSpec, default_of, fields
+from files import write_atomically
 
 
 class StoreError(RuntimeError):
     """A results folder that can't be used as it is; the message is one line."""
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with open(part, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+class Damaged(ValueError):
+    """A file that is not what was once written; the message names it and what is wrong."""
+
+
+#: What the system says when it is the folder, and not the run, that is in the way.
+_FOLDER_ERRORS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EIO,
+    errno.ENOTDIR,
+)
+
+
+def folder_trouble(out: Path, error: BaseException) -> StoreError | None:
+    """A one-line error if it was the results folder that failed: full, read-only or gone. Else None."""
+    number = error.errno if isinstance(error, OSError) else None
+    if isinstance(error, SafetensorError):  # says the same in words alone
+        found = re.search(r"os error (\d+)", str(error))
+        number = int(found[1]) if found else None
+    if number is None:
+        return None
+    if number == errno.ENOENT and not out.is_dir():
+        why = "the folder was removed"
+    elif number in _FOLDER_ERRORS:
+        why = os.strerror(number).lower()
+    else:
+        return None
+    return StoreError(
+        f"{out} can't be written to: {why}. What was finished is kept; put it right and give the same command again"
+    )
 
 
 def save_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write a safetensors file whole or not at all."""
+    """Write a safetensors file whole or not at all, with a checksum of its tensors."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    save_file({k: v.detach().contiguous() for k, v in tensors.items()}, part, metadata)
-    os.replace(part, path)
+    held = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    try:
+        save_file(held, part, {**(metadata or {}), "crc32": _checksum(held)})
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file, on the CPU."""
-    with safe_open(path, framework="pt") as file:
-        return {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    """Tensors and metadata of a safetensors file, on the CPU. Damaged where it is not as it was written."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError) as error:
+        raise Damaged(f"{path} can't be read ({error})") from error
+    if metadata.pop("crc32", None) not in (None, _checksum(tensors)):
+        raise Damaged(f"{path} is not as it was written (its checksum differs)")
+    return tensors, metadata
+
+
+def _checksum(tensors: dict[str, Tensor]) -> str:
+    """CRC-32 of all bytes, by name."""
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(name.encode(), value)
+        value = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy(), value)
+    return f"{value:08x}"
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds. ValueError, whatever is wrong with it; FileNotFoundError where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:  # brackets in brackets in brackets
+        raise ValueError("nested too deep") from error
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """The spec of a run's folder. ValueError for one that can't be read, FileNotFoundError where there is none."""
+    return RunSpec.from_dict(read_json(folder / "spec.json"))
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The result of a run's folder. ValueError unless it is a whole one, FileNotFoundError where there is none."""
+    stored = read_json(folder / "result.json")
+    if not isinstance(stored, dict) or stored.get("run_id") != folder.name:
+        raise ValueError(f"result.json is not of run {folder.name}")
+    rows = stored.get("rows")
+    if not isinstance(stored.get("status"), str) or not isinstance(rows, list):
+        raise ValueError("result.json has no status or no rows")
+    for row in rows:
+        for name, value in row.items() if isinstance(row, dict) else [("row", row)]:
+            if name in COLUMNS and not _fits(name, value):
+                raise ValueError(f"result.json has {str(value)[:40]!r} for {name}")
+    if not all(isinstance(row, dict) for row in rows):
+        raise ValueError("result.json has rows that are none")
+    return stored
+
+
+def _fits(column: str, value: Any) -> bool:
+    if value is None:
+        return True
+    if column in WORDS:
+        return isinstance(value, str)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+@lru_cache(maxsize=4096)
+def _whole(folder: Path, spec: str, *stamps: tuple[int, int]) -> bool:
+    """Whether a folder holds a result of this very run. stamps: times and sizes of what was looked at."""
+    try:
+        read_result(folder)
+        return canonical(read_spec(folder)) == spec
+    except (ValueError, OSError):
+        return False
+
+
+def canonical(spec: RunSpec) -> str:
+    """A spec as text, equal for equal specs."""
+    return json.dumps(spec.to_dict(), sort_keys=True)
 
 
 class RunFolder:
-    """runs/<run_id>/ of a results folder."""
+    """runs/<run_id>/ of a results folder. notes: a line for each file that was found damaged and set aside."""
 
     def __init__(self, out: Path, spec: RunSpec) -> None:
         self.spec = spec
+        self.out = out
         self.path = out / "runs" / spec.run_id
+        self.notes: list[str] = []
         self.result_path = self.path / "result.json"
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoint_path = self.path / "checkpoint" / "state.safetensors"
@@ -72,27 +180,68 @@ class RunFolder:
 
     @property
     def complete(self) -> bool:
-        """Whether the run's result is there."""
-        return self.result_path.exists()
+        """Whether the run's result is there, whole and of this very run."""
+        try:
+            stamps = [
+                (s.st_mtime_ns, s.st_size)
+                for s in ((self.path / name).stat() for name in ("result.json", "spec.json"))
+            ]
+        except OSError:
+            return False
+        return _whole(self.path, canonical(self.spec), *stamps)
 
     def open(self) -> None:
-        """Make the folder, or check that the one there holds this very run; StoreError if it does not."""
+        """Make the folder ready for this run. What is in it and is damaged, or of other settings, is set aside, never
+        deleted and never used. For the one who has claimed it."""
         (self.path / "checkpoint").mkdir(parents=True, exist_ok=True)
-        spec_path = self.path / "spec.json"
-        if not spec_path.exists():
-            write_atomically(spec_path, json.dumps(self.spec.to_dict(), indent=1))
-            return
+        for part in self.path.rglob(".*.part"):
+            part.unlink()  # of a process that was killed while writing
+        why = self._why_not_mine()
+        if why:
+            for path in sorted(self.path.iterdir()):
+                if path.name != "lock" and not (path.is_dir() and not any(path.iterdir())):
+                    self._set_aside(path, why)
+            (self.path / "checkpoint").mkdir(exist_ok=True)
+        elif self.result_path.exists() and not self.complete:
+            self._set_aside(self.result_path, "is not a whole result of this run")
+        if why is not None:
+            write_atomically(self.path / "spec.json", json.dumps(self.spec.to_dict(), indent=1))
+
+    def _why_not_mine(self) -> str | None:
+        """None if the folder says that it is of this very run; else in words why its files can't be trusted, "" where
+        there are none."""
         try:
-            stored = RunSpec.from_dict(json.loads(spec_path.read_text()))
+            if canonical(read_spec(self.path)) == canonical(self.spec):
+                return None
+            return "is of other settings under the same name (a default has changed)"
+        except FileNotFoundError:
+            files = [p for p in self.path.rglob("*") if p.is_file() and p.name != "lock"]
+            return "was there without a spec.json" if files else ""
         except (ValueError, OSError) as error:
-            raise StoreError(
-                f"{spec_path}: {error}; move the folder away to train this run anew"
-            ) from error
-        if stored != self.spec:
-            raise StoreError(
-                f"{spec_path} is of a run with other settings under the same name (a default has changed); "
-                "move the folder away or use another --out"
-            )
+            return f"has a spec.json that can't be read ({' '.join(str(error).split())})"
+
+    def _set_aside(self, path: Path, why: str) -> None:
+        """Move a file or folder of the run to set-aside/<run_id>/."""
+        away = self.out / "set-aside" / self.path.name
+        away.mkdir(parents=True, exist_ok=True)
+        place, number = away / path.name, 1
+        while place.exists():
+            number += 1
+            place = away / f"{path.name}.{number}"
+        os.replace(path, place)
+        self.notes.append(
+            f"runs/{path.relative_to(self.out / 'runs')} {why}; moved to {place.relative_to(self.out)}, the run is repeated"
+        )
+
+    def checkpoint(self, mine: bool) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+        """What `save_checkpoint` wrote last; None where there is none, or where it is damaged: then set aside, by the
+        process for which `mine` holds."""
+        try:
+            return load_checkpoint(self.checkpoint_path)
+        except Damaged as error:
+            if mine:
+                self._set_aside(self.checkpoint_path, f"is damaged ({error})")
+            return None
 
     @contextmanager
     def claim(self) -> Iterator[bool]:
@@ -132,8 +281,8 @@ class RunFolder:
         write_atomically(self.result_path, json.dumps(result, indent=1))
 
     def result(self) -> dict[str, Any]:
-        """The stored result."""
-        return json.loads(self.result_path.read_text())
+        """The stored result; errors as of `read_result`."""
+        return read_result(self.path)
 
 
 def save_checkpoint(
@@ -147,15 +296,19 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
-    """What `save_checkpoint` wrote; None where there is none."""
-    if not path.exists():
+    """What `save_checkpoint` wrote; None where there is none. Damaged where it is not as it was written."""
+    try:
+        flat, metadata = load_tensors(path)
+    except FileNotFoundError:
         return None
-    flat, metadata = load_tensors(path)
     parts: dict[str, dict[str, Tensor]] = {}
     for name, tensor in flat.items():
         part, _, key = name.partition("/")
         parts.setdefault(part, {})[key] = tensor
-    return parts, json.loads(metadata["progress"])
+    try:
+        return parts, json.loads(metadata["progress"])
+    except (KeyError, ValueError) as error:
+        raise Damaged(f"{path} does not say how far it is") from error
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -216,6 +369,25 @@ COLUMNS = (
 )
 
 
+#: The columns that hold words; the others hold numbers.
+WORDS = frozenset(
+    (
+        "run_id",
+        "task",
+        "paradigm",
+        "label",
+        "preset",
+        "test_task",
+        "difficulty_name",
+        "difficulty_label",
+        "exit_rule",
+        "precision",
+        "device",
+        "status",
+    )
+)
+
+
 def labels(specs: list[RunSpec]) -> dict[str, str]:
     """A name for each run's kind: the paradigm, and whatever option varies between runs of it."""
     by_kind: dict[tuple[str, str], list[RunSpec]] = {}
@@ -252,12 +424,11 @@ def collect(out: Path) -> tuple[pd.DataFrame, list[str]]:
     rows, specs, odd = [], [], []
     for path in sorted((out / "runs").glob("*/result.json")):
         try:
-            spec = RunSpec.from_dict(json.loads((path.parent / "spec.json").read_text()))
-            result = json.loads(path.read_text())
-            rows += result["rows"]
+            spec = read_spec(path.parent)
+            rows += read_result(path.parent)["rows"]
             specs.append(spec)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            odd.append(f"{path.parent.name}: {error}")
+        except (ValueError, OSError) as error:
+            odd.append(f"{path.parent.name}: {' '.join(str(error).split())}")
     named = labels(specs)
     table = pd.DataFrame(rows)
     if len(table):

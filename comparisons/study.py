@@ -22,8 +22,15 @@ from comparisons.plan import Plan
 from comparisons.progress import Screen
 from comparisons.runner import execute
 from comparisons.spec import SCHEMA, RunSpec
-from comparisons.store import RunFolder, StoreError, collect, write_atomically, write_table
+from comparisons.store import (
+    RunFolder,
+    StoreError,
+    collect,
+    folder_trouble,
+    write_table,
+)
 from comparisons.workers import cores, helpers, usual_workers
+from files import write_atomically
 from reports import build_report
 
 # What `accelerate launch` tells each process of a group. Processes that share a list of runs work alone.
@@ -178,6 +185,9 @@ def _work(
                     except StoreError:
                         raise
                     except Exception as error:
+                        trouble = folder_trouble(out, error)
+                        if trouble:
+                            raise trouble from error
                         if together and accelerator.num_processes > 1:
                             raise  # the other processes wait for this one: nothing to go on with
                         failed[spec.run_id] = f"{type(error).__name__}: {error}".splitlines()[0]

@@ -30,7 +30,8 @@ from comparisons.exits import ExitRule, Look, make_exit_rule, mean_confidence, s
 from comparisons.hardware import PRECISIONS, autocast, device_name, resolve_precision
 from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
-from comparisons.store import load_checkpoint, load_tensors, save_checkpoint, write_atomically
+from comparisons.store import Damaged, load_checkpoint, load_tensors, read_spec, save_checkpoint
+from files import write_atomically
 from names import unknown_name
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
@@ -58,15 +59,16 @@ class Question:
 def load_run(folder: Path) -> tuple[RunSpec, Task, Paradigm]:
     """A finished run: its spec, its task and its trained network. ValueError if the folder holds none."""
     try:
-        spec = RunSpec.from_dict(json.loads((folder / "spec.json").read_text()))
+        spec = read_spec(folder)
         weights, _ = load_tensors(folder / "model.safetensors")
-    except (OSError, ValueError) as error:
+        task = load_task(spec.task, **spec.task_options)
+        model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+        model.load_state_dict(weights)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        why = " ".join(str(error).split())
         raise ValueError(
-            f"{folder} is not the folder of a finished run such as OUT/runs/RUN ({error})"
+            f"{folder} is not the folder of a finished run such as OUT/runs/RUN ({why[:300]})"
         ) from error
-    task = load_task(spec.task, **spec.task_options)
-    model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
-    model.load_state_dict(weights)
     return spec, task, model.eval()
 
 
@@ -79,7 +81,12 @@ class Thinking:
         self.seconds = 0.0
         self.number = 0  # steps taken in the batch at hand
         self.tensors: dict[str, Tensor] = {}  # its state and its rule's
-        stored = load_checkpoint(path)
+        try:
+            stored = load_checkpoint(path)
+        except Damaged as error:
+            stored = None
+            path.replace(path.with_suffix(".damaged"))
+            print(f"{error}; set aside, starting anew", file=sys.stderr)
         if stored and stored[1]["question"] == _plain(question):
             self.answers = stored[1]["answers"]
             self.seconds, self.number = stored[1]["seconds"], stored[1]["number"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils.memory import release_memory, should_reduce_batch_size
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from comparisons.evaluation import evaluate
@@ -22,7 +23,6 @@ from comparisons.objectives import progressive_draw, rate
 from comparisons.spec import RunSpec, TrainSpec
 from comparisons.store import (
     RunFolder,
-    load_checkpoint,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
@@ -50,6 +50,7 @@ class Progress:
     best_loss: float = math.inf
     since_best: int = 0
     loss_sum: float = 0.0
+    parts: int = 1  # that a batch is cut into, because the device could not hold it whole
 
 
 def make_optimizer(model: Paradigm, train: TrainSpec) -> torch.optim.Optimizer:
@@ -172,15 +173,14 @@ def train_run(
         now = learning_rate(train, step)
         for group in optimizer.param_groups:
             group["lr"] = now * group["scale"]
-        loss = learner(batch, skipped, kept)
-        accelerator.backward(loss)
+        loss = _backward(learner, batch, (skipped, kept), accelerator, progress)
         if train.clip:
             accelerator.clip_grad_norm_(learner.parameters(), train.clip)
         optimizer.step()
         optimizer.zero_grad()
         if average:
             average.update_parameters(model)
-        loss_sum += loss.detach()
+        loss_sum += loss
         progress.step += 1
         if inner.alpha < 1:
             progress.kept_iterations += iterations
@@ -230,6 +230,34 @@ def train_run(
     return tested, progress, precision
 
 
+def _backward(
+    learner: torch.nn.Module,
+    batch: Batch,
+    draw: tuple[int, int],
+    accelerator: Accelerator,
+    progress: Progress,
+) -> torch.Tensor:
+    """The loss of a batch, its gradients added up. A batch that the device can't hold is cut into twice as many parts,
+    now and from now on; where processes share it, each would have to be told, so there it is an error."""
+    while True:
+        loss = torch.zeros((), device=accelerator.device)
+        try:
+            for indices in np.array_split(np.arange(len(batch)), progress.parts):
+                part = batch if progress.parts == 1 else batch[torch.as_tensor(indices)]
+                share = learner(part, *draw) * (len(part) / len(batch))
+                accelerator.backward(share)
+                loss += share.detach()
+            return loss
+        except RuntimeError as error:
+            alone = accelerator.num_processes == 1
+            if not (alone and should_reduce_batch_size(error)) or progress.parts >= len(batch):
+                raise
+        # Outside the handler, whose error holds on to what was computed so far.
+        progress.parts = min(2 * progress.parts, len(batch))
+        learner.zero_grad()
+        release_memory()
+
+
 def validate(
     spec: RunSpec, task: Task, model: Paradigm, accelerator: Accelerator, precision: str
 ) -> dict[str, float]:
@@ -257,7 +285,7 @@ def validate(
 
 def _restore(folder, model, average, optimizer, accelerator):
     """Progress and best weights of the last checkpoint, its tensors put back; a fresh start without one."""
-    stored = load_checkpoint(folder.checkpoint_path)
+    stored = folder.checkpoint(accelerator.is_main_process)
     progress = Progress()
     best: dict[str, torch.Tensor] = {}
     if stored:

@@ -7,7 +7,6 @@ nothing at all is *not run*.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from scipy.stats import t as student
 from comparisons.axes import peak
 from comparisons.spec import RunSpec
 from comparisons.statistics import difference, mean_interval
-from comparisons.store import RunFolder, load_tensors
+from comparisons.store import Damaged, RunFolder, load_tensors
 
 REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
 INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
@@ -126,18 +125,8 @@ class Evidence:
 
     def _read(self, spec: RunSpec) -> dict[str, Any] | None:
         folder = RunFolder(self.out, spec)
-        try:
-            stored = RunSpec.from_dict(json.loads((folder.path / "spec.json").read_text()))
-            result = folder.result()
-        except (OSError, ValueError):
-            return None
-        right = (
-            stored == spec
-            and isinstance(result, dict)
-            and result.get("run_id") == spec.run_id
-            and result.get("seed") == spec.seed
-        )
-        return result if right else None
+        result = folder.result() if folder.complete else {}
+        return result if result.get("seed") == spec.seed else None
 
     def measured(self, where: Where) -> Measured:
         """Accuracies of the runs it is about. A run that diverged or collapsed counts as solving nothing. ValueError
@@ -198,10 +187,8 @@ class Evidence:
         key = f"{row.get('test_task', spec.task)}/{row['test_difficulty']}/{where.rule}"
         try:
             tensors, _ = load_tensors(path)
-        except (
-            Exception
-        ):  # safetensors raises its own kinds for what is damaged or absent: unpaired then
-            return None
+        except (Damaged, FileNotFoundError):
+            return None  # unpaired then
         return tensors[key].numpy().astype(bool) if key in tensors else None
 
 

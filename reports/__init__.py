@@ -11,8 +11,9 @@ def build_report(out: str | Path) -> Path:
     The page replaces an older one in one step, so a reader never sees half of it. Raises
     `reports.load.NoRecords` (a ValueError) if OUT is missing or holds no records.
     """
+    from files import write_atomically
     from reports.load import load_records
-    from reports.page import render, write_atomically
+    from reports.page import render
 
     records = load_records(out)
     return write_atomically(records.folder / "report.html", render(records))

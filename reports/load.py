@@ -101,7 +101,10 @@ def load_records(out: str | Path) -> Records:
     runs = _read_runs(folder, notes)
     if stored is None and not runs:
         raise NoRecords(f"{folder} holds no records (no results.parquet and no runs)")
-    kept = [row for run in runs.values() for row in run.result.pop("rows", None) or []]
+    kept = []
+    for run in runs.values():
+        rows = run.result.pop("rows", None)
+        kept += rows if isinstance(rows, list) else []
     if stored is None and kept:
         stored = pd.DataFrame([row for row in kept if isinstance(row, dict)])
         notes.append("No results.parquet or results.csv: accuracies come from the runs' results.")
@@ -149,6 +152,12 @@ def _read_runs(folder: Path, notes: list[str]) -> dict[str, Run]:
         run = Run(path.name, spec=_read_json(path / "spec.json", f"{name}/spec.json", notes))
         if (path / "result.json").exists():
             run.result = _read_json(path / "result.json", f"{name}/result.json", notes)
+            aside = run.result.get("set_aside")
+            notes += (
+                [f"{line}." for line in aside if isinstance(line, str)]
+                if isinstance(aside, list)
+                else []
+            )
         run.metrics = _read_metrics(path / "metrics.jsonl", f"{name}/metrics.jsonl", notes)
         if (path / "examples.safetensors").is_file():
             run.examples = path / "examples.safetensors"

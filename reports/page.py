@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -52,17 +51,6 @@ from reports.tables import (
 from reports.words import verdict
 
 _TEMPLATES = Path(__file__).parent / "templates"
-
-
-def write_atomically(path: Path, text: str) -> Path:
-    """Write a file whole or not at all; returns its path."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
 
 
 def render(records: Records) -> str:

@@ -234,18 +234,6 @@ def test_a_folder_that_can_not_be_written_leaves_no_part_of_its_path_behind(tmp_
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_settings_that_changed_under_a_name_are_refused(study, tmp_path):
-    run = next((study / "runs").glob("maze.dt_net_recall*"))
-    twin = tmp_path / "runs" / run.name
-    twin.mkdir(parents=True)
-    spec = json.loads((run / "spec.json").read_text())
-    spec["train"]["clip"] = 123.0
-    (twin / "spec.json").write_text(json.dumps(spec))
-    arguments = ["--tasks=maze", "--paradigms=dt_net_recall", *SMALL, f"--out={tmp_path}"]
-    assert main(arguments) == 2
-    assert not (twin / "result.json").exists()
-
-
 def test_the_installed_commands_work(compare):
     listed = compare("--list")
     assert listed.returncode == 0

@@ -15,6 +15,7 @@ FORBIDDEN = {
     "paradigms": {"tasks", "comparisons", "reports", "compare"},
     "comparisons": {"compare"},
     "reports": {"tasks", "paradigms", "comparisons", "compare", "torch"},
+    "files.py": {"tasks", "paradigms", "comparisons", "reports", "compare"},
     "names.py": {"tasks", "paradigms", "comparisons", "reports", "compare"},
 }
 

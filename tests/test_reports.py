@@ -633,7 +633,7 @@ def test_an_unwritable_page_leaves_the_old_one(small, monkeypatch):
     def fail(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("reports.page.os.replace", fail)
+    monkeypatch.setattr("files.os.replace", fail)
     with pytest.raises(OSError, match="disk full"):
         build_report(small)
     assert page.read_bytes() == before
