@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+USAGE = 2  # exit status of a command that was asked for what makes no sense
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is one line and exit status 2; the usage text is for --help."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the line."""
+        words = " ".join(message.split())
+        self.exit(USAGE, f"{self.prog}: {words} (see --help)\n")
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    """For options: a whole number in a range."""
+
+    def parse(text: str) -> int:
+        # isdecimal takes the digits of every script, and so does int.
+        if not text.isdecimal() or not least <= int(text[:20]) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number from {least} to {most}"
+            )
+        return int(text)
+
+    return parse
 
 
 class Unsuitable(ValueError):

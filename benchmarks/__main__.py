@@ -7,7 +7,6 @@ float32, default memory layout, eager, the loop spelt out. The roofline is a lar
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import sys
@@ -27,6 +26,7 @@ from comparisons.hardware import (
     package_versions,
     resolve_precision,
 )
+from names import Parser, whole_number
 from paradigms import build_paradigm
 from paradigms.layers import channels_last
 from tasks import load_task
@@ -187,16 +187,27 @@ def table(rows: list[Row]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks", description="How fast this library is on this machine."
     )
-    parser.add_argument("--repeats", type=int, default=5, help="timed calls of each (default 5)")
+    parser.add_argument(
+        "--repeats", type=whole_number(1, 10_000), default=5, help="timed calls of each (default 5)"
+    )
     parser.add_argument("--only", default="", help="cases whose name has this in it")
-    parser.add_argument("--threads", type=int, default=0, help="of torch (default: its own choice)")
+    parser.add_argument(
+        "--threads",
+        type=whole_number(1, 1024),
+        default=0,
+        help="of torch (default: its own choice)",
+    )
     parser.add_argument("--out", type=Path, help="write the results there as JSON")
     options = parser.parse_args(arguments)
-    if options.repeats < 1:
-        parser.error("--repeats must be at least 1")
+    if not any(options.only in name for name in ("generators", *(c.name for c in NETWORKS))):
+        parser.error(
+            f"--only {options.only!r} is in no case's name: generators, {', '.join(c.name for c in NETWORKS)}"
+        )
+    if options.out and not options.out.parent.is_dir():
+        parser.error(f"--out {options.out}: there is no such folder")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

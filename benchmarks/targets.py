@@ -6,7 +6,6 @@ generators, training and testing included. Every seed counts.
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -15,6 +14,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from names import Parser, whole_number
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -123,17 +124,19 @@ def table(found: list[Reached]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 if every seed reached its target, else 1."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m benchmarks.targets",
         description="Seconds from nothing to a network that solves far harder problems than it saw.",
     )
     names = [target.name for target in TARGETS]
     parser.add_argument("--only", choices=names, help="one target")
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 to SEEDS-1 (default 5)")
+    parser.add_argument(
+        "--seeds", type=whole_number(1, 1000), default=5, help="seeds 0 to SEEDS-1 (default 5)"
+    )
     parser.add_argument("--out", type=Path, help="write the results there as JSON")
     options = parser.parse_args(arguments)
-    if options.seeds < 1:
-        parser.error("--seeds must be at least 1")
+    if options.out and not options.out.parent.is_dir():
+        parser.error(f"--out {options.out}: there is no such folder")
     found = []
     for target in TARGETS:
         if options.only in (None, target.name):

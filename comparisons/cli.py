@@ -17,21 +17,14 @@ from comparisons.presets import (
     default_paradigms,
 )
 from comparisons.studies import ALL, CLAIMS, NAMES, chosen, plan_studies
-from names import unknown_name
+from names import USAGE, Parser, unknown_name, whole_number
 
 if TYPE_CHECKING:
     from comparisons.plan import Plan
     from comparisons.spec import RunSpec
 
-USAGE, INTERRUPTED = 2, 130
+INTERRUPTED = 130
 DEFAULT_PRESET = "quick"
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> None:
-        """One line and exit status 2; the usage text is for --help."""
-        print(f"compare.py: {message} (see --help)", file=sys.stderr)
-        raise SystemExit(USAGE)
 
 
 def _integers(least: int, what: str):
@@ -49,12 +42,6 @@ def _integers(least: int, what: str):
     return parse
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 1024")
-    return int(text)
-
-
 def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(part.strip() for part in word.split(":")) for word in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
@@ -62,9 +49,9 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(dict.fromkeys(pairs))
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
     """The options of compare.py."""
-    parser = _Parser(
+    parser = Parser(
         prog="compare.py",
         description="Train paradigms on tasks, measure sample efficiency, parameter efficiency and "
         "extrapolation, and write a report. With no options: the default study.",
@@ -103,7 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--search",
-        type=_count,
+        type=whole_number(1, 1024),
         default=0,
         metavar="N",
         help="before the study, try N learning rates and widths for every paradigm on validation problems and take "
@@ -134,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--workers",
-        type=_count,
+        type=whole_number(1, 1024),
         default=0,
         help="runs trained side by side on a processor when one process was launched (default: one per "
         "core, at most 8)",

@@ -128,6 +128,15 @@ _AT_LEAST = {
     ("evaluation", "pictures"): 0,
     ("evaluation", "inside"): 0,
 }
+#: Beyond these a number is a slip of the hand: nothing would end, or fit any memory.
+_AT_MOST = {
+    ("train", "batch_size"): 10**6,
+    ("train", "validation_samples"): 10**7,
+    ("evaluation", "samples"): 10**7,
+    ("evaluation", "iterations"): 10**6,
+    ("evaluation", "pictures"): 1000,
+}
+_MOST = 10**9
 _SHARES = (("train", "alpha"), ("train", "label_smoothing"), ("train", "average"))
 
 
@@ -142,6 +151,9 @@ def _check_ranges(spec: RunSpec) -> None:
         value = getattr(getattr(spec, group), name)
         if not value >= least or value == float("inf"):
             raise ValueError(f"{group}.{name} must be at least {least} and finite, not {value}")
+        most = _AT_MOST.get((group, name), _MOST)
+        if value > most:
+            raise ValueError(f"{group}.{name} must be at most {most:,}, not {value}")
     for group, name in _SHARES:
         value = getattr(getattr(spec, group), name)
         if not 0 <= value <= 1:
@@ -296,6 +308,8 @@ def make_spec(
             build_paradigm(paradigm, task.spec, **options)
     except TypeError as error:
         raise ValueError(f"option of paradigm {paradigm} of the wrong type: {error}") from error
+    except RuntimeError as error:
+        raise ValueError(f"no {paradigm} can be built with these options: {error}") from error
     return spec
 
 

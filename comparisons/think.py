@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -32,14 +32,15 @@ from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import Damaged, load_checkpoint, load_tensors, read_spec, save_checkpoint
 from files import write_atomically
-from names import unknown_name
+from names import USAGE, Parser, unknown_name, whole_number
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
 from tasks import load_task
 from tasks.base import Difficulty, Task
 
-USAGE, INTERRUPTED = 2, 130
+INTERRUPTED = 130
+MOST = 10**9  # problems or iterations
 
 
 @dataclass(frozen=True)
@@ -203,21 +204,20 @@ def think(
     return thinking.answers
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"{self.prog}: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m comparisons.think",
         description="Give a trained network problems far larger than those of its study. The same command "
         "goes on where it was stopped.",
     )
     parser.add_argument("run", type=Path, help="folder of a finished run, OUT/runs/RUN")
     parser.add_argument("--difficulty", required=True, help="of the problems, e.g. a maze's size")
-    parser.add_argument("--count", type=int, default=10, help="problems (default 10)")
-    parser.add_argument("--iterations", type=int, default=5000, help="at most (default 5000)")
+    parser.add_argument(
+        "--count", type=whole_number(1, MOST), default=10, help="problems (default 10)"
+    )
+    parser.add_argument(
+        "--iterations", type=whole_number(1, MOST), default=5000, help="at most (default 5000)"
+    )
     parser.add_argument(
         "--rule",
         default="agreement",
@@ -225,19 +225,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--look",
-        type=int,
+        type=whole_number(1, MOST),
         default=1,
         help="look at the answer at every LOOK-th iteration (default 1)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the problems (default 0)")
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**63 - 1), default=0, help="of the problems (default 0)"
+    )
     parser.add_argument("--precision", default="auto", help="|".join(PRECISIONS))
     return parser
 
 
 def _question(options: argparse.Namespace, task: Task, device: torch.device) -> Question:
-    for name in ("count", "iterations", "look"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name} must be at least 1, not {getattr(options, name)}")
     if options.rule not in STOPPING_RULES:
         raise unknown_name("rule that stops", options.rule, STOPPING_RULES)
     if options.precision not in PRECISIONS:

@@ -62,6 +62,10 @@ def _entry(name: str) -> str:
     raise unknown_name("paradigm", name, [*PARADIGMS, *(f"{p}:NAME" for p in PREFIXES)])
 
 
+#: The largest number an option may have: a network of more layers or channels would not be built in a day.
+MOST = 10_000
+
+
 def check_paradigm(name: str) -> None:
     """ValueError, the nearest names first, if there is no paradigm of that name. Imports nothing heavy."""
     _entry(name)
@@ -94,6 +98,9 @@ def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
     for option in options:
         if option not in known:
             raise unknown_name(f"option of paradigm {name}", option, known)
+        value = options[option]
+        if isinstance(value, (int, float)) and not -MOST <= value <= MOST:
+            raise ValueError(f"{option} of {name} must be at most {MOST:,}, not {value}")
     if ":" in name:
         return make(spec, name.partition(":")[2], **options)
     return make(spec, **options)

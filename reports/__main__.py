@@ -3,10 +3,10 @@ by side."""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
+from names import USAGE, Parser
 from reports import build_report
 
 
@@ -18,12 +18,12 @@ def main(arguments: list[str] | None = None) -> int:
             return _compare(arguments[1:])
         return _build(arguments)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE
 
 
 def _build(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports",
         description="Build the report of a results folder again.",
         epilog="`python -m reports compare A B` says what differs between two results folders.",
@@ -45,7 +45,7 @@ def _build(arguments: list[str]) -> int:
 
 
 def _compare(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m reports compare",
         description="What changed beyond noise from one results folder to another.",
     )

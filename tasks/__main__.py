@@ -6,21 +6,14 @@ python -m tasks preview TASK --difficulty D --out FILE.png
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from names import USAGE, Parser, whole_number
 from tasks import load_task, task_names
 from tasks.base import SPLITS
-
-
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage is one line and exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
 
 
 def _value(text: str) -> int | float | bool | str | None:
@@ -47,8 +40,8 @@ def _options(settings: Sequence[str]) -> dict[str, Any]:
     return chosen
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m tasks", description="Problems as files and as pictures.")
+def _parser() -> Parser:
+    parser = Parser(prog="python -m tasks", description="Problems as files and as pictures.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="export|preview")
     about = {
         "export": "a parquet data set that datasets.load_dataset reads, with a card",
@@ -59,8 +52,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("task", help=", ".join(task_names()))
         command.add_argument("--difficulty", help="by default the one the task is trained on")
         count = 1000 if name == "export" else 8
-        command.add_argument("--count", type=int, default=count, help=f"problems, {count}")
-        command.add_argument("--seed", type=int, default=0)
+        command.add_argument(
+            "--count", type=whole_number(1, 10**9), default=count, help=f"problems, {count}"
+        )
+        command.add_argument("--seed", type=whole_number(0, 2**63 - 1), default=0)
         command.add_argument("--split", choices=SPLITS, default="train")
         command.add_argument("--data-dir", help="folder of local data, for tasks that read any")
         command.add_argument(
@@ -92,8 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             preview(task, difficulty, given.out, **common)
             print(f"picture in {given.out}")
     except (ValueError, OSError) as error:
-        print(f"python -m tasks {given.command}: {error}", file=sys.stderr)
-        return 2
+        words = " ".join(str(error).split())
+        print(f"python -m tasks {given.command}: {words}", file=sys.stderr)
+        return USAGE
     return 0
 
 

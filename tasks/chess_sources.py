@@ -14,12 +14,14 @@ import os
 import shutil
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import chess
 import numpy as np
+import zstandard
 
 from tasks.sources import hub_dataset, quiet
 
@@ -52,13 +54,15 @@ class Malformed(ValueError):
 # --- rows of a file ----------------------------------------------------------------------------------
 
 
+#: What text, CSV and both packers raise for a file that is not what its name says.
+_UNREADABLE = (EOFError, OSError, UnicodeDecodeError, csv.Error, zlib.error, zstandard.ZstdError)
+
+
 def _text(path: Path, raw: io.IOBase) -> io.TextIOBase:
     """The text of an open file, unpacked if its name ends in .gz or .zst."""
     if path.suffix == ".gz":
         raw = gzip.GzipFile(fileobj=raw)
     elif path.suffix == ".zst":
-        import zstandard
-
         raw = zstandard.ZstdDecompressor().stream_reader(raw)
     return io.TextIOWrapper(raw, encoding="utf-8", newline="")
 
@@ -87,7 +91,7 @@ def holds_mates(path: Path) -> bool:
     try:
         with path.open("rb") as file, _text(path, file) as text:
             first = next(csv.reader(text), [])
-    except (EOFError, OSError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise ValueError(f"can't read chess puzzles from {path}: {error}") from None
     return "matein" in [field.strip().lower() for field in first]
 
@@ -281,7 +285,7 @@ def read_file(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
     if held is None:
         try:
             held = encoded(rows_of_csv(path, data), str(path))
-        except (EOFError, OSError, UnicodeDecodeError) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"can't read chess puzzles from {path}: {error}") from None
         _store(*held, folder)
     return held
