@@ -137,7 +137,7 @@ def against_iterations(section: Section, key: str) -> Figure | None:
             for s, t in here.groupby("series", sort=False)
         ]
         x = Axis("iterations", whole=True, log=log, low=1.0, high=last)
-        title = section.place(difficulty)
+        title = section.panel(difficulty)
         panels.append(Panel(title, x, _percent_axis(SOLVED), lines, _chance(section)))
     return Figure(
         key,
@@ -240,7 +240,7 @@ def against_compute(section: Section, key: str) -> Figure | None:
         return None
     return Figure(
         key,
-        f"Share of {section.name} problems solved at {section.place(places[0])} by what it costs",
+        f"Share of {section.name} problems solved{'' if section.only else ' at ' + section.place(places[0])} by what it costs",
         f"One point per paradigm at its largest training set, log axes; answered after {RULES[section.rule]}; "
         f"{_basis(section.best)}. {_INTERVAL}. {_dots(section.best)}Seconds hold for the machine that the runs table names.",
         panels,
@@ -262,7 +262,7 @@ def _panels(
         lines = [_line(str(s), t, column, kind) for s, t in here.groupby("series", sort=False)]
         if lines:
             x = Axis(label, log=True)
-            name = title or section.place(difficulty)
+            name = title or section.panel(difficulty)
             panels.append(Panel(name, x, _percent_axis(SOLVED), lines, _chance(section)))
     return panels
 
@@ -315,7 +315,9 @@ def _curve(
         # A loss is noise around a trend, so its points are means; an accuracy is a measurement.
         y = np.array([y[g].mean() for g in groups]) if column == "loss" else y[ends]
         x = x[ends]
-    return [Line(series, x.tolist(), y.tolist(), "thin", run=run_id)]
+    # A line through one point is none.
+    kind = "thin" if len(x) > 1 else "points"
+    return [Line(series, x.tolist(), y.tolist(), kind, run=run_id)]
 
 
 def recovery(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
+from math import dist
 
 from reports.drawing import flops
 from reports.shapes import Figure, Line, Panel
@@ -36,13 +38,23 @@ def _ranked(panel: Panel) -> list[Line]:
 
 def _floor(panel: Panel) -> float:
     """The accuracy from which somebody solves something."""
-    chance = max((value for axis, value, _ in panel.marks if axis == "y"), default=0.0)
+    chance = _chance(panel)
     return chance + SEEN * (1 - chance)
+
+
+def _chance(panel: Panel) -> float:
+    return max((value for axis, value, _ in panel.marks if axis == "y"), default=0.0)
+
+
+def _solves(panel: Panel, line: Line, i: int) -> bool:
+    """Whether a point is clear of chance: far enough, and with its whole interval."""
+    low = line.low[i] if line.low is not None else line.y[i]
+    return line.y[i] >= _floor(panel) and (_chance(panel) == 0 or low > _chance(panel))
 
 
 def _telling(panels: Sequence[Panel]) -> Panel:
     """The last panel in which somebody solves something: panels go from easy to hard."""
-    seen = [p for p in panels if _ranked(p)[0].y[-1] >= _floor(p)]
+    seen = [p for p in panels if _solves(p, _ranked(p)[0], -1)]
     return (seen or list(panels[:1]))[-1]
 
 
@@ -53,10 +65,12 @@ def _at(panel: Panel) -> str:
 def _hardest(panel: Panel) -> tuple[float, list[tuple[str, float]]]:
     """The hardest place where somebody solves something, and (name, accuracy) there, the best first."""
     places: dict[float, list[tuple[str, float]]] = {}
+    seen = set()
     for line in panel.lines:
-        for x, y in zip(line.x, line.y, strict=True):
+        for i, (x, y) in enumerate(zip(line.x, line.y, strict=True)):
             places.setdefault(x, []).append((line.series, y))
-    seen = [x for x, found in places.items() if max(y for _, y in found) >= _floor(panel)]
+            if _solves(panel, line, i):
+                seen.add(x)
     x = max(seen) if seen else min(places)
     return x, sorted(places[x], key=lambda pair: -pair[1])
 
@@ -92,8 +106,12 @@ def _leaders(panels: Sequence[Panel]) -> str:
     """Which network leads on which tasks: with many tasks, numbers would hide it."""
     tasks: dict[str, list[str]] = {}
     for panel in panels:
-        _, (best, most) = _leader(panel)
-        tasks.setdefault(best if most >= _floor(panel) else "nobody", []).append(panel.title)
+        x, (best, _) = _leader(panel)
+        found = [
+            (line, line.x.index(x)) for line in panel.lines if line.series == best and x in line.x
+        ]
+        leads = any(_solves(panel, line, i) for line, i in found)
+        tasks.setdefault(best if leads else "nobody", []).append(panel.title)
     named = sorted(tasks.items(), key=lambda pair: (pair[0] == "nobody", -len(pair[1])))
     said = [f"{best} on {' and '.join(names)}" for best, names in named if best != "nobody"]
     lost = (
@@ -190,6 +208,49 @@ def _exits(panels: Sequence[Panel]) -> str:
     return f"{_at(panel)}{line.series} has answered half of the problems by iteration {half:g}"
 
 
+def _reuse(panels: Sequence[Panel]) -> str:
+    panel = panels[-1]
+    mark = panel.marks[0][1] if panel.marks else 0.0
+    shares = {
+        line.series: max((y for x, y in zip(line.x, line.y, strict=True) if x >= mark), default=0.0)
+        for line in panel.lines
+    }
+    best, *others = sorted(shares.items(), key=lambda pair: -pair[1])
+    text = (
+        f"{_at(panel)}{best[0]} keeps {percent(best[1])} of its filters in use at every iteration"
+    )
+    return text + (f", {others[-1][0]} {percent(others[-1][1])}" if others else "")
+
+
+def _rest(panels: Sequence[Panel]) -> str:
+    panel = panels[-1]
+    ends = sorted((line.y[-1], line.series, line.x[-1]) for line in panel.lines)
+    nearest, *others = ends
+    text = f"{_at(panel)}{nearest[1]} is within {nearest[0]:.1g} of its limit after {nearest[2]:g} iterations"
+    return text + (f", {others[-1][1]} within {others[-1][0]:.1g}" if others else "")
+
+
+def _receptive(panels: Sequence[Panel]) -> str:
+    panel = panels[-1]
+    line, *others = _ranked(panel)
+    text = f"{_at(panel)}{line.series} looks {line.y[-1]:.1f} sites far after {line.x[-1]:g} iterations"
+    if panel.marks:
+        text += f", of {panel.marks[0][1]:.1f} if all of the input counted alike"
+    return text + (f"; {others[-1].series} {others[-1].y[-1]:.1f}" if others else "")
+
+
+def _path(panels: Sequence[Panel]) -> str:
+    """How much of a state's way is gone by the trained number of iterations, of networks that go on after it."""
+    panel, said = panels[-1], []
+    for line in panel.lines:
+        ways = [dist(a, b) for a, b in pairwise(zip(line.x, line.y, strict=True))]
+        if line.ring is not None and line.ring < len(ways) and sum(ways) > 0:
+            said.append(f"{line.series} {percent(sum(ways[: line.ring]) / sum(ways))}")
+    if not said:
+        return ""
+    return f"{_at(panel)}share of its way that a state has gone as trained: {', '.join(said)}"
+
+
 _KINDS: dict[str, Callable[[Sequence[Panel]], str]] = {
     "difficulty": _difficulty,
     "overview": _overview,
@@ -200,4 +261,8 @@ _KINDS: dict[str, Callable[[Sequence[Panel]], str]] = {
     "training": _training,
     "recovery": _recovery,
     "exits": _exits,
+    "inside-reuse": _reuse,
+    "inside-rest": _rest,
+    "inside-receptive": _receptive,
+    "inside-path": _path,
 }

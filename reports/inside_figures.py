@@ -81,7 +81,7 @@ def _reuse_figure(section: Section, entries: list[dict[str, Any]], key: str) -> 
         if lines:
             panels.append(
                 Panel(
-                    section.place(difficulty),
+                    section.panel(difficulty),
                     Axis(
                         "least activity as a share of the peak (%)", percent=True, low=0.0, high=1.0
                     ),
@@ -138,7 +138,7 @@ def _rest_figure(section: Section, entries: list[dict[str, Any]], key: str) -> F
             steps = [v for line in lines for v in line.x]
             panels.append(
                 Panel(
-                    section.place(difficulty),
+                    section.panel(difficulty),
                     Axis("iterations", whole=True, log=log_axis(steps, 8), low=1.0),
                     Axis("distance from the limit", log=True),
                     lines,
@@ -173,7 +173,7 @@ def _path_figure(section: Section, entries: list[dict[str, Any]], key: str) -> F
         if lines:
             panels.append(
                 Panel(
-                    section.place(difficulty),
+                    section.panel(difficulty),
                     Axis("first principal component"),
                     Axis("second principal component"),
                     lines,
@@ -214,7 +214,7 @@ def _receptive_figure(section: Section, entries: list[dict[str, Any]], key: str)
             top = mean(whole)
             panels.append(
                 Panel(
-                    section.place(difficulty),
+                    section.panel(difficulty),
                     Axis("iterations", whole=True, log=log_axis(steps, 8), low=1.0),
                     Axis("radius (sites)", low=0.0, high=1.05 * top),
                     lines,

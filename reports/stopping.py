@@ -122,7 +122,7 @@ def exits_figure(section: Section, runs: dict[str, Run], key: str) -> Figure | N
         if lines:
             panels.append(
                 Panel(
-                    section.place(difficulty),
+                    section.panel(difficulty),
                     Axis("iterations", whole=True, log=log, low=1.0, high=last),
                     Axis("problems answered (%)", percent=True, low=0.0, high=1.0),
                     lines,

@@ -225,6 +225,10 @@ class Section:
             return "its only difficulty"
         return f"{self.difficulty_name} {self.labels.get(difficulty, f'{difficulty:g}')}"
 
+    def panel(self, difficulty: float) -> str:
+        """`place` as the title of a panel, which needs none where there is no other."""
+        return "" if self.only else self.place(difficulty)
+
     def cell(self, series: str, difficulty: float, rule: str = "") -> pd.Series | None:
         """The aggregated row under a rule, by default the page's, or None where nothing was measured."""
         t = self.ruled

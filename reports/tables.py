@@ -171,13 +171,15 @@ def speed_table(section: Section, styles: dict[str, Style]) -> list[dict[str, An
                 needed.append(
                     [run.loc[run["accuracy"] >= s * best, "iterations"].min() for s in SHARES]
                 )
-        means = np.mean(needed, 0) if needed else [np.nan] * len(SHARES)
+        if not needed:
+            continue
+        means = np.mean(needed, 0)
         table.append(
             {
                 "series": series,
                 "index": styles[series].index,
                 "seeds": len(needed),
-                "cells": [f"{m:.1f}" if np.isfinite(m) else "–" for m in means],
+                "cells": [f"{m:.1f}" for m in means],
             }
         )
     return table

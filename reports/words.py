@@ -117,11 +117,13 @@ def _say_extrapolation(section: Section) -> list[str]:
     if top is None:
         order = section.best.sort_values("test_difficulty", kind="stable")
         best = order.sort_values("mean", ascending=False, kind="stable").iloc[0]
-        return [
-            f"{_trained_on(section)}no paradigm solves {goal} of the problems from the easiest "
-            f"difficulty tested on; the highest accuracy is {best['series']}'s, {measured(best)}, "
-            f"at {section.place(best['test_difficulty'])}."
-        ]
+        easiest = "" if section.only else " from the easiest difficulty tested on"
+        at = "" if section.only else f", at {section.place(best['test_difficulty'])}"
+        text = (
+            f"{_trained_on(section)}no paradigm solves {goal} of the problems{easiest}; the highest "
+            f"accuracy is {best['series']}'s, {measured(best)}{at}."
+        )
+        return [_capital(text)]
     place = float(top["test_difficulty"])
     if section.only:
         return [

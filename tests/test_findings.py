@@ -39,6 +39,16 @@ def test_chance_is_no_solution():
     assert title("difficulty", one) == "a solves 90.0 % at size 6"
 
 
+def test_an_interval_that_holds_chance_is_no_solution():
+    chance = [("y", 0.5, "chance")]
+    near = line("a", (6, 14), (0.9, 0.58), low=[0.85, 0.48], high=[0.95, 0.68])
+    clear = line("b", (6, 14), (0.8, 0.57), low=[0.75, 0.53], high=[0.85, 0.61])
+    assert "at size 6" in title("difficulty", panel("", near, marks=chance))
+    assert "at size 14" in title("difficulty", panel("", near, clear, marks=chance))
+    four = [panel(name, near if name == "x" else clear, marks=chance) for name in "wxyz"]
+    assert "a on x" in title("overview", *four), "it solves the easier ones"
+
+
 def test_iterations_past_training_are_compared_with_training():
     rising = panel("size 21", line("a", (1, 16, 64), (0, 0.33, 0.88), ring=1))
     assert title("iterations", rising) == (
@@ -78,6 +88,30 @@ def test_with_few_tasks_the_overview_gives_numbers_and_with_many_who_leads_where
         "Farthest at what is hardest: b on photos and sums, a on maze; nobody gets clear of chance on paths"
     )
     assert title("overview", paths, paths, paths, paths) == "What is plotted"
+
+
+def test_what_is_inside_is_told_in_its_own_terms():
+    used = panel("size 9", line("a", (0, 0.2, 0.9), (1, 0.8, 0)), line("b", (0, 0.1), (1, 0.5)))
+    used.marks.append(("x", 0.2, "20 %"))
+    assert title("inside-reuse", used) == (
+        "At size 9, a keeps 80.0 % of its filters in use at every iteration, b 0.0 %"
+    )
+    near = panel("size 9", line("a", (1, 24), (1, 2e-7)), line("b", (1, 16), (1, 0.5)))
+    assert title("inside-rest", near) == (
+        "At size 9, a is within 2e-07 of its limit after 24 iterations, b within 0.5"
+    )
+    far = panel("size 9", line("a", (1, 24), (1, 3.02)), marks=[("y", 4.5, "all of the input")])
+    assert title("inside-receptive", far) == (
+        "At size 9, a looks 3.0 sites far after 24 iterations, of 4.5 if all of the input counted alike"
+    )
+    way = panel(
+        "size 9", line("a", (0, 3, 4), (0, 0, 0), ring=1), line("b", (0, 1), (0, 0), ring=1)
+    )
+    assert (
+        title("inside-path", way)
+        == "At size 9, share of its way that a state has gone as trained: a 75.0 %"
+    )
+    assert title("inside-path", panel("", line("b", (0, 1), (0, 0)))) == "What is plotted"
 
 
 def test_recovery_is_told_beside_the_undisturbed():

@@ -21,7 +21,7 @@ class Section:
     main = pd.DataFrame({"run_id": ["r"], "series": ["net"], "test_task": ["maze"]})
 
     @staticmethod
-    def place(difficulty: float) -> str:
+    def panel(difficulty: float) -> str:
         return f"size {difficulty:g}"
 
 
