@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NoReturn
 
 USAGE = 2  # exit status of a command that was asked for what makes no sense
@@ -31,6 +32,21 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def writable_file(text: str) -> Path:
+    """For options: a file to be written at the end of long work, so tried at its start."""
+    path = Path(text)
+    try:
+        new = not path.exists()
+        with open(path, "a"):
+            pass
+        if new:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise argparse.ArgumentTypeError(f"{text!r} can't be written: {why.lower()}") from None
+    return path
 
 
 class Unsuitable(ValueError):

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
@@ -26,7 +25,8 @@ from comparisons.hardware import (
     package_versions,
     resolve_precision,
 )
-from names import Parser, whole_number
+from files import write_atomically
+from names import Parser, whole_number, writable_file
 from paradigms import build_paradigm
 from paradigms.layers import channels_last
 from tasks import load_task
@@ -200,14 +200,12 @@ def main(arguments: list[str] | None = None) -> int:
         default=0,
         help="of torch (default: its own choice)",
     )
-    parser.add_argument("--out", type=Path, help="write the results there as JSON")
+    parser.add_argument("--out", type=writable_file, help="write the results there as JSON")
     options = parser.parse_args(arguments)
     if not any(options.only in name for name in ("generators", *(c.name for c in NETWORKS))):
         parser.error(
             f"--only {options.only!r} is in no case's name: generators, {', '.join(c.name for c in NETWORKS)}"
         )
-    if options.out and not options.out.parent.is_dir():
-        parser.error(f"--out {options.out}: there is no such folder")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -231,7 +229,7 @@ def main(arguments: list[str] | None = None) -> int:
             "roofline_precision": name,
             "rows": [{k: None if v != v else v for k, v in asdict(r).items()} for r in rows],
         }
-        options.out.write_text(json.dumps(record, indent=1))
+        write_atomically(options.out, json.dumps(record, indent=1))
     return 0
 
 

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from names import Parser, whole_number
+from files import write_atomically
+from names import Parser, whole_number, writable_file
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -133,10 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--seeds", type=whole_number(1, 1000), default=5, help="seeds 0 to SEEDS-1 (default 5)"
     )
-    parser.add_argument("--out", type=Path, help="write the results there as JSON")
+    parser.add_argument("--out", type=writable_file, help="write the results there as JSON")
     options = parser.parse_args(arguments)
-    if options.out and not options.out.parent.is_dir():
-        parser.error(f"--out {options.out}: there is no such folder")
     found = []
     for target in TARGETS:
         if options.only in (None, target.name):
@@ -145,7 +144,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(table(found[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
     print(table(found))
     if options.out:
-        options.out.write_text(json.dumps([asdict(r) for r in found], indent=1))
+        write_atomically(options.out, json.dumps([asdict(r) for r in found], indent=1))
     return 0 if all(r.reached for r in found) else 1
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from names import USAGE, Parser
+from files import write_atomically
+from names import USAGE, Parser, writable_file
 from reports import build_report
 
 
@@ -51,14 +52,16 @@ def _compare(arguments: list[str]) -> int:
     )
     parser.add_argument("before", metavar="A")
     parser.add_argument("after", metavar="B")
-    parser.add_argument("--csv", metavar="FILE", help="write every pair of accuracies there")
+    parser.add_argument(
+        "--csv", metavar="FILE", type=writable_file, help="write every pair of accuracies there"
+    )
     options = parser.parse_args(arguments)
     from reports.difference import as_csv, as_text, changes
     from reports.load import load_records
 
     found, alone = changes(load_records(options.before), load_records(options.after))
     if options.csv:
-        Path(options.csv).write_text(as_csv(found), encoding="utf-8")
+        write_atomically(options.csv, as_csv(found))
     print(as_text(found, alone))
     return 0
 

@@ -172,7 +172,7 @@ def test_a_loss_that_becomes_nan_is_recorded_and_the_study_goes_on(tmp_path):
         main(
             [
                 *TWO,
-                "--set=train.learning_rate=1e30,0.001",
+                "--set=train.learning_rate=1e9,0.001",
                 "--set=train.clip=0",
                 f"--out={tmp_path}",
             ]

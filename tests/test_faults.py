@@ -323,6 +323,26 @@ def test_a_launched_process_that_dies_leaves_its_run_to_the_others(tmp_path, und
         assert trained == sorted(set(trained)), "no step twice"
 
 
+def test_a_worker_that_is_killed_leaves_its_run_to_the_others(tmp_path):
+    psutil = pytest.importorskip("psutil")
+    several = changed(KILLED, "--workers=2", "--seeds=0,1,2", "--set=train.steps=60")
+    assert start(tmp_path / "whole", *several).wait(300) == 0
+    out = tmp_path / "killed"
+    process = start(out, *several)
+    wait_for(lambda: len(list(out.glob("runs/*/checkpoint/state.safetensors"))) > 1, 120)
+    # Beside the worker, multiprocessing keeps a tracker of its own.
+    workers = [
+        c for c in psutil.Process(process.pid).children() if "spawn_main" in str(c.cmdline())
+    ]
+    assert len(workers) == 1
+    workers[0].kill()
+    assert process.wait(300) == 0
+    assert {k for k in comparable(out) if not k.endswith("metrics")} == {
+        k for k in comparable(tmp_path / "whole") if not k.endswith("metrics")
+    }
+    assert comparable(out) == comparable(tmp_path / "whole")
+
+
 def test_the_order_of_runs_and_what_ran_before_change_no_number(tmp_path, undisturbed):
     """With as many threads a run: their number may change the last bits (docs/fairness.md)."""
     turned = changed(KILLED, "--seeds=2,1,0")

@@ -102,8 +102,8 @@ def test_another_question_does_not_go_on_from_an_old_state(run):
     ("more", "names"),
     [
         (("--rule", "oracle"), "agreement"),
-        (("--iterations", "0"), "--iterations must be at least 1"),
-        (("--look", "-1"), "--look must be at least 1"),
+        (("--iterations", "0"), "--iterations: '0' is not a whole number from 1"),
+        (("--look", "-1"), "--look: '-1' is not a whole number from 1"),
         (("--precision", "fp8"), "bf16"),
         (("--difficulty", "8"), "odd"),
     ],
