@@ -248,34 +248,47 @@ def test_many_kills_at_random_moments(tmp_path, undisturbed, seed):
 
 #: Where a process is stopped dead: around each call that makes something lasting.
 MOMENTS = {
-    "before a checkpoint is in place": ("os.replace", "state.safetensors", "before"),
-    "just after a checkpoint": ("os.replace", "state.safetensors", "after"),
-    "before the weights are in place": ("os.replace", "model.safetensors", "before"),
-    "before the final rename": ("os.replace", "result.json", "before"),
-    "just after the final rename": ("os.replace", "result.json", "after"),
-    "before the spec is in place": ("os.replace", "spec.json", "before"),
-    "before the table is in place": ("os.replace", "results.parquet", "before"),
-    "before the report is in place": ("os.replace", "report.html", "before"),
-    "in the middle of writing a checkpoint": ("save_file", "state.safetensors", "half"),
+    "before a checkpoint is in place": ("os.replace", "state.safetensors", "before", "1"),
+    "before the second checkpoint is in place": ("os.replace", "state.safetensors", "before", "2"),
+    "just after a checkpoint": ("os.replace", "state.safetensors", "after", "1"),
+    "before the weights are in place": ("os.replace", "model.safetensors", "before", "1"),
+    "before the final rename": ("os.replace", "result.json", "before", "1"),
+    "just after the final rename": ("os.replace", "result.json", "after", "1"),
+    "before the spec is in place": ("os.replace", "spec.json", "before", "1"),
+    "before the table is in place": ("os.replace", "results.parquet", "before", "1"),
+    "before the report is in place": ("os.replace", "report.html", "before", "1"),
+    "in the middle of writing a checkpoint": ("save_file", "state.safetensors", "half", "1"),
+    "in the middle of writing the second checkpoint": (
+        "save_file",
+        "state.safetensors",
+        "half",
+        "2",
+    ),
 }
 
 DYING = """
 import os, signal, sys
 import comparisons.store as store
-call, name, when = sys.argv.pop(1), sys.argv.pop(1), sys.argv.pop(1)
+call, name, when, left = (sys.argv.pop(1) for _ in range(4))
+left = int(left)
+def mine(path):
+    # Whether this is the call to die at.
+    global left
+    left -= name in os.path.basename(path)
+    return left == 0 and name in os.path.basename(path)
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 replace, save_file = os.replace, store.save_file
 def dying_replace(a, b):
-    mine = os.path.basename(b) == name
-    if mine and when == "before":
+    now = mine(b)
+    if now and when == "before":
         die()
     replace(a, b)
-    if mine and when == "after":
+    if now and when == "after":
         die()
 def dying_save(tensors, path, metadata=None):
     save_file(tensors, path, metadata)
-    if name in str(path):
+    if mine(path):
         os.truncate(path, os.path.getsize(path) // 2)
         die()
 if call == "os.replace":
