@@ -175,9 +175,14 @@ def test_any_setting_works_or_is_refused_in_one_line(tmp_path_factory, setting):
 
 
 def test_numbers_beyond_any_machine_are_refused(tmp_path_factory):
-    for setting in ("paradigm.width=506166750", "paradigm.iterations=1000000000"):
-        any_command_line(tmp_path_factory, [*PLAIN, f"--set={setting}"])
-    for name in ("train.steps", "train.batch_size", "evaluation.iterations", "evaluation.samples"):
+    for name in (
+        "paradigm.width",
+        "paradigm.iterations",
+        "train.steps",
+        "train.batch_size",
+        "evaluation.iterations",
+        "evaluation.samples",
+    ):
         folder = tmp_path_factory.mktemp("cwd")
         with nothing_runs(folder):
             status, error = outcome(main, [*PLAIN, f"--set={name}=99999999999"])
