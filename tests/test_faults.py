@@ -218,22 +218,23 @@ def undisturbed(tmp_path_factory):
     return comparable(out), time.monotonic() - begun
 
 
-def kill_and_resume(out: Path, undisturbed, kills: int, seed: int) -> int:
-    """Kill a study at random moments until it has been killed so often or is done; returns how often it was."""
+def kill_and_resume(out: Path, undisturbed, kills: int, seed: int) -> None:
+    """Kill a study so often, at random moments; where it was done before that, it begins again in another folder."""
     results, seconds = undisturbed
     drawn = random.Random(seed)
-    survived = 0
-    for _ in range(kills):
-        process = start(out, *KILLED)
+    folder, killed = 0, 0
+    while killed < kills:
+        process = start(out / str(folder), *KILLED)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(drawn.uniform(0.3, 1.0) * seconds)
-        survived += process.poll() is None
         process.kill()
-        process.wait()
-    assert start(out, *KILLED).wait(300) == 0
-    assert comparable(out) == results
-    assert not (out / "set-aside").exists(), "a kill damages nothing"
-    return survived
+        killed += process.wait() == -signal.SIGKILL
+        folder += process.returncode == 0
+    for number in range(folder + 1):
+        assert start(out / str(number), *KILLED).wait(300) == 0
+        assert comparable(out / str(number)) == results
+        assert not (out / str(number) / "set-aside").exists(), "a kill damages nothing"
+    print(f"{killed} kills, {folder + 1} folders as if left alone")
 
 
 def test_a_study_killed_at_random_moments_ends_as_if_left_alone(tmp_path, undisturbed):
