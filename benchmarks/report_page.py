@@ -6,7 +6,6 @@ them and opened in headless Chromium.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -16,6 +15,7 @@ import time
 from pathlib import Path
 
 from comparisons.store import collect, write_table
+from names import USAGE, Parser, whole_number
 from reports import build_report
 
 
@@ -65,15 +65,19 @@ def load_seconds(page: Path, repeats: int) -> list[float]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.report_page", description=__doc__)
+    """Exit status 0; 2 for wrong usage."""
+    parser = Parser(prog="python -m benchmarks.report_page", description=__doc__)
     parser.add_argument("folder", type=Path, help="a results folder")
-    parser.add_argument("--runs", type=int, default=300)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--runs", type=whole_number(1, 100_000), default=300)
+    parser.add_argument("--repeats", type=whole_number(1, 1000), default=3)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch)
-        multiply(options.folder, out, options.runs)
+        try:
+            multiply(options.folder, out, options.runs)
+        except (ValueError, OSError) as error:
+            print(f"{parser.prog}: {error}", file=sys.stderr)
+            return USAGE
         table, odd = collect(out)
         for line in odd:
             print(f"left out: {line}", file=sys.stderr)
