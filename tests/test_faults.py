@@ -226,7 +226,7 @@ def kill_and_resume(out: Path, undisturbed, kills: int, seed: int) -> None:
     while killed < kills:
         process = start(out / str(folder), *KILLED)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(drawn.uniform(0.3, 1.0) * seconds)
+            process.wait(drawn.uniform(0.2, 0.8) * seconds)
         process.kill()
         killed += process.wait() == -signal.SIGKILL
         folder += process.returncode == 0
