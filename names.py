@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 USAGE = 2  # exit status of a command that was asked for what makes no sense
+INTERRUPTED = 130  # and of one that was stopped by Ctrl-C
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,9 +37,13 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 def writable_file(text: str) -> Path:
     """For options: a file to be written at the end of long work, so tried at its start."""
-    path = Path(text)
     try:
+        path = Path(text).resolve()  # the file behind a link, which is replaced in the end
         new = not path.exists()
+        if not new and not path.is_file():
+            raise ValueError(
+                "not a regular file"
+            )  # as /dev/stdout: to be written to, never replaced
         with open(path, "a"):
             pass
         if new:

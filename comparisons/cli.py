@@ -17,13 +17,12 @@ from comparisons.presets import (
     default_paradigms,
 )
 from comparisons.studies import ALL, CLAIMS, NAMES, chosen, plan_studies
-from names import USAGE, Parser, unknown_name, whole_number
+from names import INTERRUPTED, USAGE, Parser, unknown_name, whole_number
 
 if TYPE_CHECKING:
     from comparisons.plan import Plan
     from comparisons.spec import RunSpec
 
-INTERRUPTED = 130
 DEFAULT_PRESET = "quick"
 
 

@@ -32,14 +32,13 @@ from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import Damaged, load_checkpoint, load_tensors, read_spec, save_checkpoint
 from files import write_atomically
-from names import USAGE, Parser, unknown_name, whole_number
+from names import INTERRUPTED, USAGE, Parser, unknown_name, whole_number
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
 from tasks import load_task
 from tasks.base import Difficulty, Task
 
-INTERRUPTED = 130
 MOST = 10**9  # problems or iterations
 
 

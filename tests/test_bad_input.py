@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import gzip
 import io
@@ -30,6 +31,7 @@ from comparisons.cli import main
 from comparisons.plan import parse_setting
 from comparisons.spec import EvaluationSpec, RunSpec, TrainSpec
 from comparisons.studies import study_names
+from names import writable_file
 from paradigms import paradigm_names
 from reports.load import NoRecords, load_records
 from reports.page import render
@@ -188,6 +190,17 @@ def test_numbers_beyond_any_machine_are_refused(tmp_path_factory):
             status, error = outcome(main, [*PLAIN, f"--set={name}=99999999999"])
         assert status == 2
         assert "must be at most" in error or "distinct" in error
+
+
+def test_a_file_to_be_written_is_tried_first_and_nothing_else_is_replaced(tmp_path):
+    link, pipe = tmp_path / "link", tmp_path / "pipe"
+    link.symlink_to(tmp_path / "behind")
+    os.mkfifo(pipe)
+    assert writable_file(str(link)) == (tmp_path / "behind").resolve()
+    assert not (tmp_path / "behind").exists()
+    for wrong in (str(pipe), str(tmp_path), "", str(tmp_path / "no" / "folder")):
+        with pytest.raises(argparse.ArgumentTypeError, match="can't be written"):
+            writable_file(wrong)
 
 
 # The other commands.
