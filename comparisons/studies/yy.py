@@ -29,7 +29,7 @@ LOTTERY = Study(
                 ("dt_net_recall", "lottery"),
                 seeds=SEEDS,
                 train_samples=(50_000,),
-                settings=(_CRITERIA, "lottery.density=0.9,0.5,0.2"),
+                settings=(_CRITERIA, "lottery.density=0.9"),
             ),
         ),
         "paper": (
