@@ -12,13 +12,17 @@ USAGE = 2  # exit status of a command that was asked for what makes no sense
 INTERRUPTED = 130  # and of one that was stopped by Ctrl-C
 
 
+def one_line(message: object) -> str:
+    """A message, or an error's, as the one line that commands print."""
+    return " ".join(str(message).split())
+
+
 class Parser(argparse.ArgumentParser):
     """Wrong usage is one line and exit status 2; the usage text is for --help."""
 
     def error(self, message: str) -> NoReturn:
         """End with the line."""
-        words = " ".join(message.split())
-        self.exit(USAGE, f"{self.prog}: {words} (see --help)\n")
+        self.exit(USAGE, f"{self.prog}: {one_line(message)} (see --help)\n")
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:

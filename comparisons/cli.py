@@ -17,7 +17,7 @@ from comparisons.presets import (
     default_paradigms,
 )
 from comparisons.studies import ALL, CLAIMS, NAMES, chosen, plan_studies
-from names import INTERRUPTED, USAGE, Parser, unknown_name, whole_number
+from names import INTERRUPTED, USAGE, Parser, one_line, unknown_name, whole_number
 
 if TYPE_CHECKING:
     from comparisons.plan import Plan
@@ -239,7 +239,7 @@ def main(argv: list[str] | None = None) -> int:
             check_tracker(options.track)
         out = usable_folder(options.out or Path("runs") / plan.runs[0].preset)
     except (ValueError, OSError) as error:
-        print(f"compare.py: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"compare.py: {one_line(error)}", file=sys.stderr)
         return USAGE
 
     from comparisons.store import StoreError, folder_trouble

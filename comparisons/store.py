@@ -23,6 +23,7 @@ from torch import Tensor
 
 from comparisons.spec import RunSpec, TrainSpec, default_of, fields
 from files import write_atomically
+from names import one_line
 
 
 class StoreError(RuntimeError):
@@ -218,7 +219,7 @@ class RunFolder:
             files = [p for p in self.path.rglob("*") if p.is_file() and p.name != "lock"]
             return "was there without a spec.json" if files else ""
         except (ValueError, OSError) as error:
-            return f"has a spec.json that can't be read ({' '.join(str(error).split())})"
+            return f"has a spec.json that can't be read ({one_line(error)})"
 
     def _set_aside(self, path: Path, why: str) -> None:
         """Move a file or folder of the run to set-aside/<run_id>/."""
@@ -428,7 +429,7 @@ def collect(out: Path) -> tuple[pd.DataFrame, list[str]]:
             rows += read_result(path.parent)["rows"]
             specs.append(spec)
         except (ValueError, OSError) as error:
-            odd.append(f"{path.parent.name}: {' '.join(str(error).split())}")
+            odd.append(f"{path.parent.name}: {one_line(error)}")
     named = labels(specs)
     table = pd.DataFrame(rows)
     if len(table):

@@ -32,7 +32,7 @@ from comparisons.spec import RunSpec
 from comparisons.statistics import wilson_interval
 from comparisons.store import Damaged, load_checkpoint, load_tensors, read_spec, save_checkpoint
 from files import write_atomically
-from names import INTERRUPTED, USAGE, Parser, unknown_name, whole_number
+from names import INTERRUPTED, USAGE, Parser, one_line, unknown_name, whole_number
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
@@ -65,7 +65,7 @@ def load_run(folder: Path) -> tuple[RunSpec, Task, Paradigm]:
         model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
         model.load_state_dict(weights)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
-        why = " ".join(str(error).split())
+        why = one_line(error)
         raise ValueError(
             f"{folder} is not the folder of a finished run such as OUT/runs/RUN ({why[:300]})"
         ) from error
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spec, task, model = load_run(options.run)
         question = _question(options, task, device)
     except ValueError as error:
-        print(f"python -m comparisons.think: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"python -m comparisons.think: {one_line(error)}", file=sys.stderr)
         return USAGE
     words = f"{question.difficulty}-{question.count}-{question.rule}"
     folder = options.run / "thinking"

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from files import write_atomically
-from names import USAGE, Parser, writable_file
+from names import USAGE, Parser, one_line, writable_file
 from reports import build_report
 
 
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
             return _compare(arguments[1:])
         return _build(arguments)
     except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return USAGE
 
 

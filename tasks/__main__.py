@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from names import USAGE, Parser, whole_number
+from names import USAGE, Parser, one_line, whole_number
 from tasks import load_task, task_names
 from tasks.base import SPLITS
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             preview(task, difficulty, given.out, **common)
             print(f"picture in {given.out}")
     except (ValueError, OSError) as error:
-        words = " ".join(str(error).split())
+        words = one_line(error)
         print(f"python -m tasks {given.command}: {words}", file=sys.stderr)
         return USAGE
     return 0
