@@ -79,9 +79,11 @@ def execute(
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
 ) -> dict[str, Any]:
-    """Train, test and record one run, going on where an interrupted one stopped. Returns its result."""
+    """Train, test and record one run, going on where an interrupted one stopped, or where one that differs in its tests
+    alone ended. Returns its result."""
     if accelerator.is_main_process:
         folder.open()
+        folder.take_training(device_name(accelerator.device), accelerator.num_processes)
     accelerator.wait_for_everyone()
     task, model = build(spec)
     parameters = count_parameters(model)
@@ -133,6 +135,7 @@ def execute(
             "threads": torch.get_num_threads(),
             "versions": package_versions(),
             "command": repeat_command(spec),
+            **({"trained_as": progress.trained_as} if progress.trained_as else {}),
             **({"set_aside": folder.notes} if folder.notes else {}),
             **({"batch_parts": progress.parts} if progress.parts > 1 else {}),
             **({"test_batches_cut": tests.cut} if tests.cut else {}),

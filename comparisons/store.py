@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from comparisons.spec import RunSpec, TrainSpec, default_of, fields
+from comparisons.spec import EvaluationSpec, RunSpec, TrainSpec, default_of, fields
 from files import write_atomically
 from names import one_line
 
@@ -207,6 +208,56 @@ class RunFolder:
             self._set_aside(self.result_path, "is not a whole result of this run")
         if why is not None:
             write_atomically(self.path / "spec.json", json.dumps(self.spec.to_dict(), indent=1))
+
+    def take_training(self, device: str, processes: int) -> None:
+        """Begin with the checkpoints of a complete run of this folder that differs in its tests alone, was trained on the
+        same device by as many processes, and is whole. For the one who has claimed this run; nothing where it has begun."""
+        if self.complete or self.checkpoint_path.exists():
+            return
+        for other in self._same_training():
+            try:
+                made = other.result()
+                if (made.get("device"), made.get("processes")) == (device, processes):
+                    self._take(other)
+                    return
+            except (Damaged, FileNotFoundError, ValueError):
+                continue  # not whole after all: the next one, or training
+
+    def _take(self, other: RunFolder) -> None:
+        """Copy checkpoints and metrics. Those of rounds of pruning come first by name; the run's own come last, and its
+        checkpoint is what counts."""
+        for path in sorted(other.checkpoint_path.parent.glob("*.safetensors")):
+            stored = load_checkpoint(path)
+            if stored is None:
+                raise FileNotFoundError(path)
+            parts, progress = stored
+            log = path.with_suffix(".jsonl")
+            if path == other.checkpoint_path:
+                progress["trained_as"] = progress.get("trained_as") or other.path.name
+                write_atomically(self.metrics_path, other.metrics_path.read_text())
+            elif log.exists():
+                write_atomically(self.checkpoint_path.with_name(log.name), log.read_text())
+            save_checkpoint(self.checkpoint_path.with_name(path.name), parts, progress)
+
+    def _same_training(self) -> Iterator[RunFolder]:
+        """Complete runs whose spec is this one's but for `evaluation`, whose seed also draws the validation problems."""
+
+        def training(spec: RunSpec) -> str:
+            return canonical(replace(spec, evaluation=EvaluationSpec(seed=spec.evaluation.seed)))
+
+        kind = self.path.name.rpartition("-")[0]
+        for path in sorted(self.path.parent.glob(f"{kind}-*/result.json")):
+            try:
+                spec = read_spec(path.parent)
+            except (ValueError, OSError):
+                continue
+            other = RunFolder(self.out, spec)
+            if (
+                other.path == path.parent != self.path
+                and training(spec) == training(self.spec)
+                and other.complete
+            ):
+                yield other
 
     def _why_not_mine(self) -> str | None:
         """None if the folder says that it is of this very run; else in words why its files can't be trusted, "" where

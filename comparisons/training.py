@@ -51,6 +51,7 @@ class Progress:
     since_best: int = 0
     loss_sum: float = 0.0
     parts: int = 1  # that a batch is cut into, because the device could not hold it whole
+    trained_as: str = ""  # the run that this training is of, where it was taken from another
 
 
 def make_optimizer(model: Paradigm, train: TrainSpec) -> torch.optim.Optimizer:
