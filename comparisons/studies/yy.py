@@ -25,11 +25,18 @@ LOTTERY = Study(
     plans={
         "quick": (
             Request(
-                ("prefix_sums", "maze"),
+                ("prefix_sums",),
                 ("dt_net_recall", "lottery"),
                 seeds=SEEDS,
                 train_samples=(50_000,),
                 settings=(_CRITERIA, "lottery.density=0.9"),
+            ),
+            Request(
+                ("maze",),
+                ("dt_net_recall", "lottery"),
+                seeds=SEEDS,
+                train_samples=(50_000,),
+                settings=(_CRITERIA, "lottery.density=0.9", "evaluation.difficulties=9,13"),
             ),
         ),
         "paper": (
