@@ -80,8 +80,8 @@ def difference(
     if solved:
         each = np.mean([x.astype(float) - y.astype(float) for x, y in solved], axis=0)
         spread = float(each.std(ddof=1)) / math.sqrt(n) if n > 1 else 1.0
-        # No problem told the networks apart: that many in a row bound how often one could (rule of three).
-        spread = max(spread, math.sqrt(3 / n / n) if not each.any() else 0.0)
+        # Problems that all tell the same, n in a row, bound how often one may not (rule of three): never no width.
+        spread = max(spread, math.sqrt(3) / n)
         p_problems = (
             max(mcnemar(x, y) for x, y in solved) if len(a) == 1 else _normal_p(mean, spread)
         )
@@ -97,8 +97,8 @@ def difference(
             p = max(p, float(2 * student.sf(abs(mean) / deviation, len(gaps) - 1)))
     return Difference(
         mean,
-        mean - half,
-        mean + half,
+        max(mean - half, -1.0),
+        min(mean + half, 1.0),
         len(gaps),
         n,
         bool(solved),

@@ -125,3 +125,16 @@ def test_more_seeds_on_the_same_problems_do_not_narrow_the_problems_part():
     assert cohens_h(1, 0) == pytest.approx(np.pi)
     with pytest.raises(ValueError, match="as many"):
         difference([0.1], [], 10)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_an_interval_of_a_difference_has_a_width_and_ends_at_one(solved, paired):
+    pairs = [(np.arange(20) < a, np.arange(20) < b) for a, b in solved]
+    found = difference(
+        [x.mean() for x, _ in pairs], [y.mean() for _, y in pairs], 20, pairs if paired else None
+    )
+    assert -1 <= found.low <= found.mean <= found.high <= 1
+    assert found.high - found.low > 0.01
