@@ -7,6 +7,7 @@ rule at a time decides when to stop, as it would for somebody who only wants the
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -94,6 +95,7 @@ def time_stopping(
     model: Paradigm,
     task: Task,
     difficulty: Difficulty,
+    rules: Sequence[str],
     *,
     count: int,
     seed: int,
@@ -103,12 +105,12 @@ def time_stopping(
     device: torch.device,
     precision: str,
 ) -> list[dict[str, Any]]:
-    """What answering test problems 0..count-1 costs by each rule that stops, and at the fixed number `stop`.
+    """What answering test problems 0..count-1 costs by each of the rules, which stop, and at the fixed number `stop`.
 
     Seconds are those of the network and the rule, on batches that are there already; the rules take turns,
     batch by batch, after a short one that is not timed. FLOPs are those computed, readouts included.
     """
-    names = ("validated", *STOPPING_RULES)
+    names = ("validated", *rules)
     seconds, right, iterations, flops = ([0.0] * len(names) for _ in range(4))
     was_training = model.training
     model.eval()

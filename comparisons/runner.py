@@ -247,26 +247,25 @@ def test_run(
         prefix = "/".join(map(str, where.values()))
         for name, correct in scores.correct.items():
             tests.correct[f"{prefix}/{name}"] = correct.to(torch.uint8)
-        if not rules:
-            continue
-        for name in STOPPING_RULES:
-            if name in rules:
-                at, problems = scores.exits[name].unique(return_counts=True)
-                tests.exits.append(
-                    {
-                        **where,
-                        "exit_rule": name,
-                        "iterations": at.tolist(),
-                        "problems": problems.tolist(),
-                    }
-                )
-        if accelerator.is_main_process:
+        stopping = [name for name in STOPPING_RULES if name in rules]
+        for name in stopping:
+            at, problems = scores.exits[name].unique(return_counts=True)
+            tests.exits.append(
+                {
+                    **where,
+                    "exit_rule": name,
+                    "iterations": at.tolist(),
+                    "problems": problems.tolist(),
+                }
+            )
+        if stopping and accelerator.is_main_process:
             tests.stopping += [
                 {**where, **costs}
                 for costs in time_stopping(
                     model,
                     task,
                     difficulty,
+                    stopping,
                     count=min(asked.samples, TIMED_PROBLEMS),
                     seed=asked.seed,
                     stop=stop,

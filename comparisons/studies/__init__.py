@@ -31,6 +31,7 @@ NAMES = {
     "yy-ood": ("yy:OOD", "CIFAR-10 to SVHN: more iterations than trained with (needs their data)"),
     "b22-maze": ("b22:MAZE", "mazes: recall and the progressive loss"),
     "b22-large": ("b22:LARGE", "mazes: trained on 9, tested on 59"),
+    "b22-huge": ("b22:HUGE", "mazes: trained on 9, tested on 201"),
     "b22-sums": ("b22:SUMS", "sums: far longer strings than trained on"),
     "thread-recovery": ("thread:RECOVERY", "mazes: damaged states, moved ends, plain ResNets"),
 }
@@ -64,8 +65,8 @@ CLAIMS = {
     "YY-T1-ood": "yy-ood",
     "B22-maze-13": "b22-maze",
     "B22-maze-59": "b22-large",
-    "B22-maze-201": "b22-large",
-    "B22-201": "b22-large",
+    "B22-maze-201": "b22-huge",
+    "B22-201": "b22-huge",
     "B22-prefix-512": "b22-sums",
     "TH-recover": "thread-recovery",
     "TH-resnet": "thread-recovery",
