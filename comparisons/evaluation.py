@@ -85,8 +85,8 @@ def evaluate(
 ) -> Scores:
     """Test on problems 0..count-1 of a split, iterating once; memory does not depend on `iterations`.
 
-    stop: iterations, one of `record`, of the rule "validated", whose answers are kept problem by problem
-    beside those of `rules`. Each process takes every n-th batch and the sums are added up, so that no problem is counted twice or
+    stop: iterations, one of `record`, of the rule "validated", whose answers are kept problem by problem, as are
+    those after the iterations of training ("trained") and those of `rules`. Each process takes every n-th batch and the sums are added up, so that no problem is counted twice or
     missed whatever the number of processes.
     """
     device = accelerator.device
@@ -97,7 +97,7 @@ def evaluate(
     ]
     rows = len(record) * (1 + len(rules))
     sums = torch.zeros(rows + 1, 3, dtype=torch.float64, device=device)
-    named = (*(("validated",) if stop else ()), *rules)
+    named = (*(("validated", "trained") if stop else ()), *rules)
     each = torch.zeros(2, len(named), count, dtype=torch.int64, device=device)
     todo, cut = list(batches), 0
     while todo:
@@ -172,8 +172,9 @@ def _score(
                 confidence = mean_confidence(logits, batch.mask)
                 for rule in running:
                     rule.update(Look(number, answer, confidence, change, correct, elements))
-            if number == stop:
-                each[0, 0, indices], each[1, 0, indices] = correct.long(), number
+            for place, wanted in enumerate((stop, model.train_iterations) if stop else ()):
+                if number == wanted:
+                    each[0, place, indices], each[1, place, indices] = correct.long(), number
             if number in record:
                 here = [(correct, elements, torch.full_like(elements, number))]
                 here += [(rule.correct, rule.elements, rule.iteration) for rule in running]

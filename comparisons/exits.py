@@ -162,14 +162,18 @@ def mean_confidence(logits: Tensor, mask: Tensor | None) -> Tensor:
     return (each * mask).sum(1) / mask.sum(1)
 
 
-def validated_iterations(accuracy: Mapping[int, float], n: int) -> int:
-    """The most iterations that cost nothing on n validation problems: the rule that reports go by.
+def validated_iterations(accuracy: Mapping[int, float], n: int, harder: bool = True) -> int:
+    """The number of iterations, fixed on n validation problems, that reports go by.
 
-    Costing nothing: the accuracy is not below the 95 % interval (Wilson) of the best one. Harder problems
-    take more iterations than validation can tell, so of equals the most are taken; a network that
-    decays past its training is stopped where that begins to show. accuracy: by number of iterations.
+    Where there are harder problems than those, the most that cost nothing: the accuracy is not below the 95 % interval
+    (Wilson) of the best one. Harder problems take more iterations than validation can tell, so of equals
+    the most are taken; a network that decays past its training is stopped where that begins to show.
+    Where there are none, as for images, nothing is to be gained by more: the best, of equals the fewest.
+    accuracy: by number of iterations.
     """
     best = max(accuracy.values())
+    if not harder:
+        return min(i for i, share in accuracy.items() if share == best)
     low, _ = wilson_interval(round(best * n), n)
     return max(i for i, share in accuracy.items() if share >= low)
 

@@ -347,7 +347,8 @@ def stopping_iterations(
         accelerator=accelerator,
         precision=precision,
     )
-    return validated_iterations({i: t.correct / count for i, t in scores.fixed.items()}, count)
+    accuracy = {i: t.correct / count for i, t in scores.fixed.items()}
+    return validated_iterations(accuracy, count, harder=len(task.spec.difficulties) > 1)
 
 
 def _rows(

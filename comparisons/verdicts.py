@@ -8,7 +8,7 @@ nothing at all is *not run*.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +150,7 @@ class Evidence:
             if row is None:
                 continue
             accuracy[spec.seed], n = float(row["accuracy"]), int(row["n_test"])
-            found = self._solved(spec, where, row)
+            found = self._solved(spec, result, where, row)
             if found is not None and len(found) == n:
                 solved[spec.seed] = found
         return Measured(accuracy, solved, n, tuple(sorted(planned)))
@@ -182,14 +182,21 @@ class Evidence:
             if result is not None and result.get("steps")
         }
 
-    def _solved(self, spec: RunSpec, where: Where, row: Mapping[str, Any]) -> np.ndarray | None:
+    def _solved(
+        self, spec: RunSpec, result: Mapping[str, Any], where: Where, row: Mapping[str, Any]
+    ) -> np.ndarray | None:
         path = RunFolder(self.out, spec).answers_path
-        key = f"{row.get('test_task', spec.task)}/{row['test_difficulty']}/{where.rule}"
+        place = f"{row.get('test_task', spec.task)}/{row['test_difficulty']}"
         try:
             tensors, _ = load_tensors(path)
         except (Damaged, FileNotFoundError):
             return None  # unpaired then
-        return tensors[key].numpy().astype(bool) if key in tensors else None
+        name = "trained" if where.iterations == "trained" else where.rule
+        stopped = _row(result, replace(where, rule="validated", iterations=None))
+        if name in ("trained", "fixed") and stopped and stopped["iterations"] == row["iterations"]:
+            name = "validated"  # the same answers
+        found = tensors.get(f"{place}/{name}")
+        return None if found is None else found.numpy().astype(bool)
 
 
 def _row(result: Mapping[str, Any], where: Where) -> Mapping[str, Any] | None:

@@ -164,6 +164,12 @@ def test_the_validated_rule_takes_the_most_iterations_that_cost_nothing():
     assert validated_iterations({1: 0.0, 2: 0.0}, 10) == 2
 
 
+def test_where_nothing_is_harder_the_validated_rule_takes_the_best():
+    level = {1: 0.1, 4: 0.98, 16: 1.0, 64: 1.0}
+    assert validated_iterations(level, 500, harder=False) == 16
+    assert validated_iterations({1: 0.1, 6: 0.95, 8: 0.949}, 500, harder=False) == 6
+
+
 def test_confidence_counts_only_the_sites_that_count():
     logits = torch.randn(3, 2, 5, 5)
     mask = torch.rand(3, 5, 5) < 0.5

@@ -13,9 +13,14 @@ DEPTHS = (8, 20, 44)
 QUICK = "width 32, 1,500 steps"
 
 
-def _net(paradigm: str, depth: int, size: int, dilation: int = 1, **more) -> Where:
-    options = {"paradigm.depth": depth, "paradigm.dilation": dilation if dilation > 1 else None}
-    return Where(TASK, paradigm, size, options=options, **more)
+def _as_trained(task: str, paradigm: str, difficulty: int | None = None, **options) -> Where:
+    """At the depth it was trained with: what is said of an effective depth is not about iterating further."""
+    chosen = {f"paradigm.{name}": value for name, value in options.items()}
+    return Where(task, paradigm, difficulty, rule="fixed", iterations="trained", options=chosen)
+
+
+def _net(paradigm: str, depth: int, size: int, dilation: int | None = None) -> Where:
+    return _as_trained(TASK, paradigm, size, depth=depth, dilation=dilation)
 
 
 _BOTH = ("recurrent_resnet", "resnet")
@@ -142,14 +147,14 @@ DEPTH = Study(
             every(
                 *(
                     alike(
-                        Where("digits", "recurrent_resnet_bn", options={"paradigm.depth": d}),
-                        Where("digits", "resnet_bn", options={"paradigm.depth": d}),
+                        _as_trained("digits", "recurrent_resnet_bn", depth=d),
+                        _as_trained("digits", "resnet_bn", depth=d),
                         0.03,
                     )
                     for d in (7, 11, 15)
                 ),
                 *(
-                    alike(Where("digits", f"recurrent_{n}"), Where("digits", n), 0.03)
+                    alike(_as_trained("digits", f"recurrent_{n}"), _as_trained("digits", n), 0.03)
                     for n in ("mlp", "convnet")
                 ),
             ),
@@ -161,13 +166,7 @@ DEPTH = Study(
             SOURCE,
             "Image classifiers gain nothing from more iterations than they were trained with.",
             no_worse(
-                Where(
-                    "digits",
-                    "recurrent_resnet_bn",
-                    rule="fixed",
-                    iterations="trained",
-                    options={"paradigm.depth": 15},
-                ),
+                _as_trained("digits", "recurrent_resnet_bn", depth=15),
                 Where(
                     "digits", "recurrent_resnet_bn", rule="fixed", options={"paradigm.depth": 15}
                 ),
@@ -341,7 +340,7 @@ IMAGES = Study(
             SOURCE,
             f"On {words} a recurrent ResNet with a third of the parameters reaches {ours} %, a ResNet18 {theirs} %: "
             "within a point of each other.",
-            no_worse(Where(task, "recurrent_resnet_bn"), Where(task, "resnet18"), 0.02),
+            no_worse(_as_trained(task, "recurrent_resnet_bn"), _as_trained(task, "resnet18"), 0.02),
             scale="1,500 steps; recurrent width 32, ResNet18 of width 16; two points are allowed",
             figure="parameters",
         )
