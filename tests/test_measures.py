@@ -317,3 +317,26 @@ def test_what_a_rule_answers_under_a_budget_is_what_it_gives_when_iterations_end
         assert int(long.correct[name].sum()) == long.rules[name][12].correct
     most = max(t.correct for by in (long.fixed, long.rules["agreement"]) for t in by.values())
     assert long.rules["oracle"][12].correct >= most
+
+
+def test_answers_are_kept_where_iterations_were_fixed_and_where_training_ended():
+    task = load_task("digits")
+    torch.manual_seed(1)
+    model = build_paradigm("recurrent_resnet_bn", task.spec, width=8, depth=15)
+    scores = evaluate(
+        model,
+        task,
+        1,
+        split="test",
+        count=300,
+        seed=0,
+        iterations=9,
+        record=[1, 3, 7, 9],
+        stop=7,
+        accelerator=Accelerator(),
+        precision="fp32",
+    )
+    assert set(scores.correct) == {"validated", "trained"}
+    for name, number in (("validated", 7), ("trained", 3)):
+        assert int(scores.correct[name].sum()) == scores.fixed[number].correct > 0
+        assert set(scores.exits[name].tolist()) == {number}

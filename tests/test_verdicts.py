@@ -225,6 +225,21 @@ def test_the_same_problems_are_compared_one_by_one(tmp_path, specs):
     assert unpaired.verdict == INCONCLUSIVE
 
 
+def test_answers_after_the_iterations_of_training_are_compared_one_by_one(tmp_path, specs):
+    at_8 = [replace(where, rule="fixed", iterations="trained") for where in (FIRST, SECOND)]
+    fill(tmp_path, specs, [0.9, 0.9, 0.9], [0.6, 0.6, 0.6])
+    words = judge(beats(*at_8), evidence(tmp_path, specs)).numbers[-1]
+    assert "unpaired" in words, "the rule validated stopped at 16"
+    for name, share in (("dt_net_recall", 0.9), ("dt_net", 0.6)):
+        for spec in specs[name][:3]:
+            solved = torch.arange(N) < round(share * N)
+            path = RunFolder(tmp_path, spec).answers_path
+            save_tensors(path, {"maze/13/trained": solved.to(torch.uint8)})
+    words = judge(beats(*at_8), evidence(tmp_path, specs)).numbers[-1]
+    assert "unpaired" not in words
+    assert "paired" in words
+
+
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
