@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 import re
 import shutil
@@ -502,6 +504,21 @@ def test_every_figure_is_exported_for_a_paper_the_same_each_time(small, tmp_path
     assert "problems wholly solved (%)" in svg
     for name, figure in shown.items():
         assert (tmp_path / "a" / f"{name}.csv").read_bytes().decode() == figure.csv()
+
+
+def test_the_page_holds_the_numbers_of_its_figures_the_large_ones_gzipped(study):
+    links = re.findall(
+        r'<a download="([^"]+)" href="data:([^;]+);[^"]*base64,([^"]+)"', page_of(study)
+    )
+    held = {}
+    for name, kind, text in links:
+        data = base64.b64decode(text)
+        assert (kind == "application/gzip") == name.endswith(".csv.gz")
+        held[name.partition(".")[0]] = gzip.decompress(data) if name.endswith(".gz") else data
+    endings = {name.partition(".")[2] for name, _, _ in links}
+    assert endings == {"csv", "csv.gz"}
+    shown = sorted(figure.csv() for figure in figures_of(load_records(study)).values())
+    assert sorted(data.decode() for data in held.values()) == shown
 
 
 def test_the_command_exports_figures(small, tmp_path, capsys):
