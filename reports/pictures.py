@@ -224,6 +224,12 @@ def _paint(
 
 def png_uri(pixels: np.ndarray) -> str:
     """Pixels [H, W, 3], 0..255, as a PNG in a data URI."""
+    pixels = np.ascontiguousarray(pixels, dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    colours, places = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    if len(colours) <= 256:  # the same picture in a byte a pixel and less
+        image = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8), "P")
+        image.putpalette(colours.tobytes())
     out = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels, dtype=np.uint8)).save(out, "PNG", optimize=True)
+    image.save(out, "PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()

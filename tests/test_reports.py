@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import io
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made_records import make_records, page_of, rewrite, said, sections_of, table_of
+from PIL import Image
 from safetensors.numpy import save_file
 
 from reports import build_report
@@ -27,7 +29,7 @@ from reports.drawing import Style
 from reports.figures import figures_of, section_figures
 from reports.load import NoRecords, load_records
 from reports.paper import export_figures
-from reports.pictures import read_examples
+from reports.pictures import png_uri, read_examples
 from reports.summary import aggregate, peaks, percent, sections, wilson
 from reports.tables import speed_table
 from reports.words import reach, verdict
@@ -668,3 +670,12 @@ def test_a_network_that_ends_is_not_left_out_where_an_exit_rule_is_another(small
     rewrite(small, strong)
     words = " ".join(s for section in sections_of(small) for s in verdict(section))
     assert "The rule matters" not in words
+
+
+@pytest.mark.parametrize("colours", [1, 2, 256, 300])
+def test_a_picture_in_the_page_is_the_same_pixel_for_pixel(colours):
+    generator = np.random.default_rng(colours)
+    palette = generator.integers(0, 256, (colours, 3), dtype=np.uint8)
+    pixels = palette[generator.integers(0, colours, (40, 50))]
+    data = base64.b64decode(png_uri(pixels).partition(",")[2])
+    assert (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) == pixels).all()
