@@ -123,8 +123,8 @@ def _script_json(data: Any) -> str:
 
 
 def _download(name: str, text: str) -> dict[str, str]:
-    """A CSV file inside the page. Large ones are gzipped, which pandas and others read as they are: half of the page
-    of a hundred runs was such files."""
+    """A CSV file inside the page. Large ones are gzipped, which pandas and others read as they are: a third of the page
+    of 180 runs was such files."""
     data, kind, ending, words = text.encode(), "text/csv;charset=utf-8", "csv", "Data (CSV)"
     if len(data) > LARGEST_PLAIN:
         data = gzip.compress(data, 9, mtime=0)
