@@ -2,11 +2,13 @@
 
 Everything is measured in one process, the contestants in turn, so that what the machine does meanwhile meets
 them all alike; figures are medians, with the quartiles. Each network runs against itself in the plain way:
-float32, default memory layout, eager, the loop spelt out. The roofline is a large matrix product.
+float32, default memory layout, eager, the loop spelt out. The roofline is a large matrix product, in the precision
+of each contestant; the convolution that most of a DT-net's work is in is also measured alone.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import statistics
 import sys
@@ -15,9 +17,19 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
+from accelerate import Accelerator
 
-from benchmarks.cases import GENERATORS, NETWORKS, Network
+from benchmarks.cases import (
+    CONVOLUTIONS,
+    GENERATORS,
+    NETWORKS,
+    SWEEPS,
+    Convolution,
+    Network,
+    Sweep,
+)
 from comparisons.cost import count_cost
+from comparisons.evaluation import evaluate, recorded_iterations
 from comparisons.hardware import (
     autocast,
     device_name,
@@ -28,14 +40,16 @@ from comparisons.hardware import (
 from files import write_atomically
 from names import Parser, whole_number, writable_file
 from paradigms import build_paradigm
-from paradigms.layers import channels_last
+from paradigms.layers import channels_last, conv3
 from tasks import load_task
 
 
 @dataclass(frozen=True)
 class Row:
     """One measurement. seconds: median of a call, with the quartiles. rate: of what the unit says, a second.
-    ratio: times the plain reference's speed, measured in turn with it; nan where there is none."""
+    ratio: times the plain reference's speed, measured in turn with it. share_of_roofline: of the FLOP/s of a matrix
+    product in the same precision; plain_share_of_roofline: the same for the plain reference, in float32. They are nan
+    where there is nothing to compare with."""
 
     what: str
     how: str
@@ -46,6 +60,7 @@ class Row:
     rate: float
     ratio: float
     share_of_roofline: float
+    plain_share_of_roofline: float
 
 
 def seconds_of(
@@ -64,8 +79,17 @@ def seconds_of(
     return {name: sorted(values) for name, values in times.items()}
 
 
-def _row(what, how, unit, times, amount, plain=None, flops=0.0, roof=0.0) -> Row:
+@dataclass(frozen=True)
+class Roof:
+    """FLOP/s of a matrix product, in the precision of the fast contestants and in float32."""
+
+    fast: float
+    plain: float
+
+
+def _row(what, how, unit, times, amount, plain=None, flops=0.0, roof=None) -> Row:
     middle = statistics.median(times)
+    before = statistics.median(plain) if plain else float("nan")
     return Row(
         what,
         how,
@@ -74,17 +98,19 @@ def _row(what, how, unit, times, amount, plain=None, flops=0.0, roof=0.0) -> Row
         times[len(times) // 4],
         times[(3 * len(times)) // 4],
         amount / middle,
-        statistics.median(plain) / middle if plain else float("nan"),
-        flops / middle / roof if roof else float("nan"),
+        before / middle,
+        flops / middle / roof.fast if roof else float("nan"),
+        flops / before / roof.plain if roof else float("nan"),
     )
 
 
-def roofline(device: torch.device, dtype: torch.dtype) -> float:
-    """FLOP/s of a matrix product of 2,048 x 2,048 (8,192 on a GPU) in that precision."""
+def roofline(device: torch.device, dtype: torch.dtype) -> Roof:
+    """A matrix product of 2,048 x 2,048 (8,192 on a GPU) in that precision and in float32, in turn."""
     side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    (times,) = seconds_of({"product": lambda: a @ b}, 5).values()
-    return 2 * side**3 / statistics.median(times)
+    a, b = (torch.randn(side, side, device=device) for _ in range(2))
+    c, d = a.to(dtype), b.to(dtype)
+    times = seconds_of({"fast": lambda: c @ d, "plain": lambda: a @ b}, 9)
+    return Roof(*(2 * side**3 / statistics.median(values) for values in times.values()))
 
 
 def generators(repeats: int) -> list[Row]:
@@ -105,7 +131,86 @@ def generators(repeats: int) -> list[Row]:
     return rows
 
 
-def network(case: Network, device: torch.device, repeats: int, roof: float) -> list[Row]:
+def convolution(
+    case: Convolution, device: torch.device, dtype: torch.dtype, repeats: int, roof: Roof
+) -> list[Row]:
+    """A convolution with nothing around it, forward, and with both gradients: what a network could reach at best."""
+    torch.manual_seed(0)
+    plain = conv3(len(case.sites), case.width, case.width).to(device)
+    fast = copy.deepcopy(plain).to(dtype)
+    x = torch.randn(case.batch, case.width, *case.sites, device=device)
+    y = channels_last(x.to(dtype))
+    if x.dim() == 4:
+        fast = fast.to(memory_format=torch.channels_last)
+    flops = 2.0 * x.numel() * plain.weight[0].numel()
+
+    def forward(layer, given):
+        def call() -> None:
+            with torch.inference_mode():
+                layer(given)
+
+        return call
+
+    def both(layer, given):
+        given = given.clone().requires_grad_()
+        upstream = torch.ones_like(given)
+
+        def call() -> None:
+            given.grad = layer.weight.grad = None
+            layer(given).backward(upstream)
+
+        return call
+
+    rows = []
+    for how, make, passes in (("forward", forward, 1), ("forward and backward", both, 3)):
+        times = seconds_of({"fast": make(fast, y), "plain": make(plain, x)}, 4 * repeats)
+        rows.append(
+            _row(f"convolution, {case.name}", f"{how}, {_name(dtype)}", "calls/s", times["fast"], 1,
+                 times["plain"], passes * flops, roof)
+        )  # fmt: skip
+    return rows
+
+
+def _name(dtype: torch.dtype) -> str:
+    return {"bfloat16": "bf16", "float32": "fp32"}[str(dtype).removeprefix("torch.")]
+
+
+def sweep(case: Sweep, device: torch.device, repeats: int) -> Row:
+    """Accuracy after every recorded iteration, streamed, against keeping all answers and scoring them afterwards."""
+    task = load_task(case.task)
+    torch.manual_seed(0)
+    plain = build_paradigm(case.paradigm, task.spec, **case.options).to(device).eval()
+    fast = copy.deepcopy(plain)
+    if task.spec.spatial_dims == 2:
+        fast = fast.to(memory_format=torch.channels_last)
+    precision = resolve_precision("auto", device)
+    record = recorded_iterations(case.iterations, plain.train_iterations)
+    accelerator = Accelerator(cpu=device.type == "cpu")
+
+    def streamed() -> None:
+        evaluate(
+            fast, task, case.difficulty, split="test", count=case.problems, seed=0,
+            iterations=case.iterations, record=record, accelerator=accelerator, precision=precision,
+        )  # fmt: skip
+
+    def spelt_out() -> None:
+        with torch.inference_mode():
+            batch = task.sample(case.difficulty, case.problems, split="test").to(device)
+            state, answers = plain.encode(batch.inputs), []
+            for _ in range(case.iterations):
+                state = plain.step(state, batch.inputs)
+                answers.append(plain.readout(state))
+            for answer in answers:
+                task.correct(answer, batch).double().sum().item()
+
+    times = seconds_of({"fast": streamed, "plain": spelt_out}, repeats)
+    return _row(
+        case.name, f"accuracy at each iteration, {precision}", "problems/s", times["fast"], case.problems,
+        times["plain"],
+    )  # fmt: skip
+
+
+def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> list[Row]:
     """Inference and a training step of one network, fast and plain."""
     task = load_task(case.task, **case.task_options)
     batch = task.sample(case.difficulty, case.batch).to(device)
@@ -173,14 +278,15 @@ def table(rows: list[Row]) -> str:
         return "" if value != value else form.format(value)
 
     lines = [
-        "| what | how | rate | one call (quartiles) | times plain | of the roofline |",
-        "|---|---|---|---|---|---|",
+        "| what | how | rate | one call (quartiles) | times plain | of the roofline | plain, of its own |",
+        "|---|---|---|---|---|---|---|",
     ]
     for r in rows:
         lines.append(
             f"| {r.what} | {r.how} | {r.rate:,.0f} {r.unit} | {1000 * r.seconds:,.1f} ms "
             f"({1000 * r.low:,.1f}–{1000 * r.high:,.1f}) | {number(r.ratio, '{:.1f}')} "
-            f"| {number(100 * r.share_of_roofline, '{:.0f} %')} |"
+            f"| {number(100 * r.share_of_roofline, '{:.0f} %')} "
+            f"| {number(100 * r.plain_share_of_roofline, '{:.0f} %')} |"
         )
     return "\n".join(lines)
 
@@ -202,31 +308,41 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=writable_file, help="write the results there as JSON")
     options = parser.parse_args(arguments)
-    if not any(options.only in name for name in ("generators", *(c.name for c in NETWORKS))):
-        parser.error(
-            f"--only {options.only!r} is in no case's name: generators, {', '.join(c.name for c in NETWORKS)}"
-        )
+    names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS))]
+    if not any(options.only in name for name in names):
+        parser.error(f"--only {options.only!r} is in no case's name: {', '.join(names)}")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if fast_bf16(device) else torch.float32
     roof = roofline(device, dtype)
-    name = str(dtype).removeprefix("torch.")
     print(f"{device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(f"roofline: {roof / 1e9:,.0f} GFLOP/s in {name}", flush=True)
+    print(
+        f"roofline: {roof.fast / 1e9:,.0f} GFLOP/s in {_name(dtype)}, {roof.plain / 1e9:,.0f} in fp32",
+        flush=True,
+    )
     rows = generators(options.repeats) if options.only in "generators" else []
-    for case in NETWORKS:
-        if options.only in case.name:
-            print(f"{case.name} ...", file=sys.stderr, flush=True)
-            rows += network(case, device, options.repeats, roof)
+    for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS):
+        if options.only not in case.name:
+            continue
+        print(f"{case.name} ...", file=sys.stderr, flush=True)
+        match case:
+            case Convolution():
+                rows += convolution(case, device, dtype, options.repeats, roof)
+            case Network():
+                rows += network(case, device, options.repeats, roof)
+            case Sweep():
+                rows.append(sweep(case, device, options.repeats))
     print(table(rows))
     if options.out:
         record = {
             "device": device_name(device),
             "threads": torch.get_num_threads(),
             "versions": package_versions(),
-            "roofline_flops": roof,
-            "roofline_precision": name,
+            "roofline_flops": roof.fast,
+            "roofline_precision": _name(dtype),
+            "roofline_flops_fp32": roof.plain,
+            "command": f"python -m benchmarks {' '.join(sys.argv[1:] if arguments is None else arguments)}".strip(),
             "rows": [{k: None if v != v else v for k, v in asdict(r).items()} for r in rows],
         }
         write_atomically(options.out, json.dumps(record, indent=1))

@@ -1,4 +1,4 @@
-"""What is measured: generators and networks at their published sizes."""
+"""What is measured: generators, networks at their published sizes, their largest convolutions, and sweeps."""
 
 from __future__ import annotations
 
@@ -52,4 +52,46 @@ NETWORKS = (
     Network("hgru, 150 x 150", "hgru", "pathfinder", 6, 8),
     Network("narrow_resnet18, 150 x 150", "narrow_resnet18", "pathfinder", 6, 8),
     Network("resnet18, 150 x 150", "resnet18", "pathfinder", 6, 8),
+)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A 3-wide convolution of a state of `width` channels to as many."""
+
+    name: str
+    width: int
+    batch: int
+    sites: tuple[int, ...]
+
+
+CONVOLUTIONS = (
+    Convolution("2d, width 128, 50 of 24 x 24", 128, 50, (24, 24)),
+    Convolution("1d, width 400, 100 of 32", 400, 100, (32,)),
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A test of one network after each of many iterations."""
+
+    name: str
+    paradigm: str
+    task: str
+    difficulty: Any
+    problems: int
+    iterations: int
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SWEEPS = (
+    Sweep(
+        "sweep of 128 iterations, 256 mazes of size 29, width 32",
+        "dt_net_recall",
+        "maze",
+        29,
+        256,
+        128,
+        {"width": 32, "iterations": 24},
+    ),
 )

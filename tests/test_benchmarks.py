@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 
+import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
-from benchmarks.cases import Network
+from benchmarks.cases import Convolution, Network, Sweep
 
 
 def test_contestants_run_in_turn_and_times_are_sorted():
@@ -22,23 +23,47 @@ def test_contestants_run_in_turn_and_times_are_sorted():
 
 def test_a_network_is_measured_against_itself_in_the_plain_way():
     case = Network("tiny", "dt_net_recall", "maze", 9, 4, {"width": 8, "iterations": 3})
-    rows = benchmarks.network(case, torch.device("cpu"), repeats=1, roof=1e9)
+    rows = benchmarks.network(case, torch.device("cpu"), repeats=1, roof=benchmarks.Roof(2e9, 1e9))
     assert [row.how.split(",")[0] for row in rows] == ["inference", "training step"]
     for row in rows:
         assert row.rate == 4 / row.seconds
         assert row.ratio > 0
         assert row.share_of_roofline > 0
+        # both do the same work, the plain one against half the roofline
+        assert row.plain_share_of_roofline == pytest.approx(2 * row.share_of_roofline / row.ratio)
     text = benchmarks.table(rows)
     assert text.count("\n") == 3
     assert "nan" not in text
 
 
+@pytest.mark.parametrize("sites", [(6, 6), (12,)])
+def test_a_convolution_is_measured_alone(sites):
+    case = Convolution("tiny", 4, 2, sites)
+    rows = benchmarks.convolution(
+        case, torch.device("cpu"), torch.bfloat16, 1, benchmarks.Roof(1e9, 1e9)
+    )
+    assert [row.how for row in rows] == ["forward, bf16", "forward and backward, bf16"]
+    flops = 2 * (2 * 4 * 4) * 3 ** len(sites) * (36 if len(sites) == 2 else 12)
+    for row, passes in zip(rows, (1, 3), strict=True):
+        assert row.share_of_roofline == pytest.approx(passes * flops / row.seconds / 1e9)
+
+
+def test_a_sweep_is_measured():
+    case = Sweep("tiny", "dt_net_recall", "maze", 9, 4, 5, {"width": 8, "iterations": 3})
+    row = benchmarks.sweep(case, torch.device("cpu"), 1)
+    assert row.rate == 4 / row.seconds
+    assert row.ratio > 0
+
+
 def test_results_are_written_with_the_machine_they_hold_for(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(benchmarks, "NETWORKS", ())
+    for name in ("CONVOLUTIONS", "NETWORKS", "SWEEPS"):
+        monkeypatch.setattr(benchmarks, name, ())
     monkeypatch.setattr(benchmarks, "GENERATORS", (("prefix_sums", {}, 16, 10),))
     assert benchmarks.main(["--repeats=1", f"--out={tmp_path / 'b.json'}"]) == 0
     record = json.loads((tmp_path / "b.json").read_text())
     assert record["roofline_flops"] > 0
+    assert record["roofline_flops_fp32"] > 0
+    assert record["command"].startswith("python -m benchmarks --repeats=1 --out=")
     assert record["device"] in capsys.readouterr().out
     (row,) = record["rows"]
     assert row["unit"] == "problems/s"
