@@ -165,7 +165,7 @@ def convolution(
     for how, make, passes in (("forward", forward, 1), ("forward and backward", both, 3)):
         times = seconds_of({"fast": make(fast, y), "plain": make(plain, x)}, 4 * repeats)
         rows.append(
-            _row(f"convolution, {case.name}", f"{how}, {_name(dtype)}", "calls/s", times["fast"], 1,
+            _row(case.name, f"{how}, {_name(dtype)}", "calls/s", times["fast"], 1,
                  times["plain"], passes * flops, roof)
         )  # fmt: skip
     return rows

@@ -66,8 +66,8 @@ class Convolution:
 
 
 CONVOLUTIONS = (
-    Convolution("2d, width 128, 50 of 24 x 24", 128, 50, (24, 24)),
-    Convolution("1d, width 400, 100 of 32", 400, 100, (32,)),
+    Convolution("convolution 2d, width 128, 50 of 24 x 24", 128, 50, (24, 24)),
+    Convolution("convolution 1d, width 400, 100 of 32", 400, 100, (32,)),
 )
 
 
