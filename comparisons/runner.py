@@ -411,6 +411,16 @@ def _rows_untested(spec: RunSpec, task: Task, facts: dict[str, Any]) -> list[dic
     ]
 
 
+def pictured(correct: torch.Tensor, count: int) -> torch.Tensor:
+    """Which problems to show, solved ones first: half of either, and more of one where the other has too few.
+
+    correct: bool [n]. int64 [min(count, n)].
+    """
+    solved, unsolved = correct.nonzero().flatten(), (~correct).nonzero().flatten()
+    wrong = min(max(count // 2, count - len(solved)), len(unsolved))
+    return torch.cat([solved[: count - wrong], unsolved[:wrong]])
+
+
 @torch.inference_mode()
 def save_examples(
     spec: RunSpec,
@@ -434,13 +444,7 @@ def save_examples(
         with autocast(device, precision):
             logits = model(channels_last(batch.inputs), iterations=iterations).float()
         correct = task.correct(logits, batch)
-        order = torch.argsort(correct.long(), stable=True)  # unsolved ones first
-        half = spec.evaluation.pictures // 2
-        unsolved = order[: min(half, int((~correct).sum()))]
-        solved = order[len(order) - int(correct.sum()) :][
-            : spec.evaluation.pictures - len(unsolved)
-        ]
-        shown = torch.cat([solved, unsolved])
+        shown = pictured(correct, spec.evaluation.pictures)
         level = task.spec.level(difficulty)
         pictures = (task.picture(batch.inputs[shown].cpu()) * 255).round().to(torch.uint8)
         tensors |= {
@@ -454,6 +458,7 @@ def save_examples(
             steps = spread_over(recorded_iterations(most, model.train_iterations), FRAMES)
             with autocast(device, precision):
                 frames = thoughts(model, batch[shown[:1]], steps)
+                order = torch.argsort(correct.long(), stable=True)  # unsolved ones first
                 pair = torch.cat([shown[:1], order[order != shown[0]]])[:2]
                 struck = struck_frames(model, task, batch[pair], spec.evaluation)
             tensors |= {f"{level}.blow.{name}": tensor for name, tensor in struck.items()}
