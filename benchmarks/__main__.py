@@ -2,7 +2,7 @@
 
 Everything is measured in one process, the contestants in turn, so that what the machine does meanwhile meets
 them all alike; figures are medians, with the quartiles. Each network runs against itself in the plain way:
-float32, default memory layout, eager, the loop spelt out. The roofline is a large matrix product, in the precision
+float32, default memory layout, eager, every convolution as it is defined, the loop spelt out. The roofline is a large matrix product, in the precision
 of each contestant; the convolution that most of a DT-net's work is in is also measured alone.
 """
 
@@ -40,7 +40,8 @@ from comparisons.hardware import (
 from files import write_atomically
 from names import Parser, whole_number, writable_file
 from paradigms import build_paradigm
-from paradigms.layers import channels_last, conv3
+from paradigms.fourier import direct
+from paradigms.layers import CONV, channels_last
 from tasks import load_task
 
 
@@ -136,7 +137,8 @@ def convolution(
 ) -> list[Row]:
     """A convolution with nothing around it, forward, and with both gradients: what a network could reach at best."""
     torch.manual_seed(0)
-    plain = conv3(len(case.sites), case.width, case.width).to(device)
+    make_layer, padding = CONV[len(case.sites)], case.kernel // 2
+    plain = make_layer(case.width, case.width, case.kernel, padding=padding, bias=False).to(device)
     fast = copy.deepcopy(plain).to(dtype)
     x = torch.randn(case.batch, case.width, *case.sites, device=device)
     y = channels_last(x.to(dtype))
@@ -225,10 +227,11 @@ def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> li
     cost = count_cost(fast, x[:1])
 
     def spelt_out():
-        state = plain.encode(batch.inputs)
-        for _ in range(iterations):
-            state = plain.step(state, batch.inputs)
-        return plain.readout(state)
+        with direct():
+            state = plain.encode(batch.inputs)
+            for _ in range(iterations):
+                state = plain.step(state, batch.inputs)
+            return plain.readout(state)
 
     def quick():
         with autocast(device, precision):

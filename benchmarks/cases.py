@@ -57,17 +57,19 @@ NETWORKS = (
 
 @dataclass(frozen=True)
 class Convolution:
-    """A 3-wide convolution of a state of `width` channels to as many."""
+    """A convolution of a state of `width` channels to as many, `kernel` wide."""
 
     name: str
     width: int
     batch: int
     sites: tuple[int, ...]
+    kernel: int = 3
 
 
 CONVOLUTIONS = (
     Convolution("convolution 2d, width 128, 50 of 24 x 24", 128, 50, (24, 24)),
     Convolution("convolution 1d, width 400, 100 of 32", 400, 100, (32,)),
+    Convolution("convolution 15 wide, width 25, 8 of 150 x 150", 25, 8, (150, 150), 15),
 )
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from paradigms.base import Paradigm
+from paradigms.fourier import direct
 from paradigms.layers import channels_last
 
 
@@ -32,13 +33,16 @@ class Cost:
 
 @torch.no_grad()
 def count_cost(model: Paradigm, inputs: Tensor) -> Cost:
-    """Cost for one problem, inputs [1, C, *S] on the model's device. The step counted is the first."""
+    """Cost for one problem, inputs [1, C, *S] on the model's device. The step counted is the first.
+
+    Every convolution is counted as it is defined, also where it is computed in fewer operations.
+    """
     was_training = model.training
     model.eval()
     x = channels_last(inputs)
 
     def counted(call):
-        with FlopCounterMode(display=False) as counter:
+        with direct(), FlopCounterMode(display=False) as counter:
             result = call()
         return float(counter.get_total_flops()), result
 

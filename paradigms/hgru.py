@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 
 from names import unknown_name
 from paradigms.base import Paradigm, Signature, State
+from paradigms.fourier import Spectrum, pays
 from paradigms.layers import BATCH_NORM, CONV, channels_last
 
 CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
@@ -144,14 +145,14 @@ def _per_channel(t: Tensor, sites: Sequence[int]) -> Tensor:
 class Weights(NamedTuple):
     """A unit's parameters with zero channels added, in the precision of the pass.
 
-    Gates [C, C, 1..], kernel [C, C, k..]; the others as `_per_channel` lays them out.
+    Gates [C, C, 1..], kernel [C, C, k..] or its transform; the others as `_per_channel` lays them out.
     """
 
     gate1: Tensor
     gate2: Tensor
     bias1: Tensor
     bias2: Tensor
-    kernel: Tensor
+    kernel: Tensor | Spectrum
     alpha: Tensor
     mu: Tensor
     gamma: Tensor
@@ -204,7 +205,12 @@ class HorizontalUnit(nn.Module):
         def ready(name: str, dims: int) -> Tensor:
             return _pad(getattr(self, name), channels, dims).to(dtype)
 
-        found = {f: ready(f, 2) for f in ("gate1", "gate2", "kernel")}
+        found: dict[str, Any] = {f: ready(f, 2) for f in ("gate1", "gate2")}
+        kernel = self.kernel
+        if pays(kernel.shape[-1], self.dims, kernel.device):
+            found["kernel"] = Spectrum.of(_pad(kernel, channels, 2), sites)
+        else:
+            found["kernel"] = _pad(kernel, channels, 2).to(dtype)
         for name in Weights._fields:
             if name not in found:
                 found[name] = _per_channel(ready(name, 1), sites)
@@ -214,7 +220,9 @@ class HorizontalUnit(nn.Module):
         """The next state. drive, hidden: [n, C, *S]; step: how many were taken before, from 0."""
         return (self._train_step if self.training else self._test_step)(w, drive, hidden, step)
 
-    def _convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    def _convolve(self, x: Tensor, weight: Tensor | Spectrum, bias: Tensor | None = None) -> Tensor:
+        if isinstance(weight, Spectrum):
+            return weight.convolve(x, bias)
         return CONVOLVE[self.dims](x, weight, bias, padding=weight.shape[-1] // 2)
 
     def _train_step(self, w: Weights, drive: Tensor, hidden: Tensor, step: int) -> Tensor:
