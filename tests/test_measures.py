@@ -191,22 +191,33 @@ def test_recorded_iterations_hold_the_trained_number_and_the_last(most, trained)
     assert min(trained, most) in record
 
 
+def scores_of(model, task, difficulty, *, seed=0, **options):
+    """`evaluate` on test problems, in this process."""
+    return evaluate(
+        model,
+        task,
+        difficulty,
+        split="test",
+        seed=seed,
+        accelerator=Accelerator(),
+        precision="fp32",
+        **options,
+    )
+
+
 def test_evaluation_in_one_pass_equals_evaluating_each_iteration_by_itself():
     task = load_task("prefix_sums")
     torch.manual_seed(0)
     model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=3)
-    scores = evaluate(
+    scores = scores_of(
         model,
         task,
         6,
-        split="test",
         count=6,
         seed=5,
         iterations=5,
         record=[1, 3, 5],
         rules=("agreement", "maximum_confidence"),
-        accelerator=Accelerator(),
-        precision="fp32",
     )
     batch = task.sample(6, 6, seed=5, split="test")
     with torch.no_grad():
@@ -253,18 +264,14 @@ def test_evaluation_holds_a_constant_number_of_states_however_long_it_iterates()
 
     def most_alive(iterations: int) -> int:
         Remembers.alive = Remembers.most = 0
-        evaluate(
+        scores_of(
             Remembers(),
             task,
             16,
-            split="test",
             count=4,
-            seed=0,
             iterations=iterations,
             record=[1, iterations],
             rules=("n_plus_2", "agreement", "maximum_confidence"),
-            accelerator=Accelerator(),
-            precision="fp32",
         )
         return Remembers.most
 
@@ -290,18 +297,14 @@ def test_what_a_rule_answers_under_a_budget_is_what_it_gives_when_iterations_end
     model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=4)
 
     def scores(iterations: int):
-        return evaluate(
+        return scores_of(
             model,
             task,
             16,
-            split="test",
             count=300,
-            seed=0,
             iterations=iterations,
             record=sorted({1, 3, iterations}),
             rules=tuple(EXIT_RULES),
-            accelerator=Accelerator(),
-            precision="fp32",
         )
 
     long = scores(12)
@@ -323,18 +326,14 @@ def test_answers_are_kept_where_iterations_were_fixed_and_where_training_ended()
     task = load_task("digits")
     torch.manual_seed(1)
     model = build_paradigm("recurrent_resnet_bn", task.spec, width=8, depth=15)
-    scores = evaluate(
+    scores = scores_of(
         model,
         task,
         1,
-        split="test",
         count=300,
-        seed=0,
         iterations=9,
         record=[1, 3, 7, 9],
         stop=7,
-        accelerator=Accelerator(),
-        precision="fp32",
     )
     assert set(scores.correct) == {"validated", "trained"}
     for name, number in (("validated", 7), ("trained", 3)):

@@ -62,7 +62,7 @@ PATHFINDER = Study(
         Claim(
             "LE-T1-speed",
             SOURCE,
-            "hGRU takes 158 times as long to train as a narrow ResNet18 (475 against 3 minutes).",
+            "hGRU takes many times as long to train as a narrow ResNet18 (475 against 3 minutes).",
             takes_longer(
                 _net("hgru"), _net("narrow_resnet18", options={"paradigm.residual": None}), 2.0
             ),
