@@ -32,6 +32,9 @@ class Target:
     options: tuple[str, ...]
 
 
+#: Tests of the rule that counts, "validated", and of as few others as can be asked for; no pictures.
+ONE_TEST = ("--set=evaluation.exit_rules=oracle", "--set=evaluation.pictures=0")
+
 TARGETS = (
     Target(
         "maze",
@@ -48,6 +51,7 @@ TARGETS = (
             "--set=evaluation.difficulties=29",
             "--set=evaluation.samples=200",
             "--set=evaluation.iterations=128",
+            *ONE_TEST,
         ),
     ),
     Target(
@@ -60,6 +64,7 @@ TARGETS = (
             "--paradigms=dt_net_recall",
             "--train-samples=50000",
             "--set=evaluation.difficulties=64",
+            *ONE_TEST,
         ),
     ),
 )
