@@ -44,6 +44,9 @@ from paradigms.fourier import direct
 from paradigms.layers import CONV, channels_last
 from tasks import load_task
 
+#: Seconds that go into a pair of contestants at least, so that the median of short calls stands on many.
+SHORT = 4.0
+
 
 @dataclass(frozen=True)
 class Row:
@@ -65,11 +68,13 @@ class Row:
 
 
 def seconds_of(
-    contestants: dict[str, Callable[[], object]], repeats: int
+    contestants: dict[str, Callable[[], object]], repeats: int, least: float = 0.0
 ) -> dict[str, list[float]]:
-    """Times of each, sorted; called in turn after one round that does not count."""
+    """Times of each, sorted; called in turn after one round that does not count, `repeats` times and, where calls are
+    short, until `least` seconds went into them."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for turn in range(repeats + 1):
+    turn, spent = 0, 0.0
+    while turn <= repeats or spent < least:
         for name, call in contestants.items():
             began = time.perf_counter()
             call()
@@ -77,6 +82,8 @@ def seconds_of(
                 torch.cuda.synchronize()
             if turn:
                 times[name].append(time.perf_counter() - began)
+                spent += times[name][-1]
+        turn += 1
     return {name: sorted(values) for name, values in times.items()}
 
 
@@ -125,7 +132,7 @@ def generators(repeats: int) -> list[Row]:
             first = next(fresh) * count
             task.sample(difficulty, indices=range(first, first + count))
 
-        (times,) = seconds_of({"draw": draw}, repeats).values()
+        (times,) = seconds_of({"draw": draw}, repeats, SHORT / 4).values()
         text = ", ".join(f"{k}={v}" for k, v in options.items())
         what = f"{name} {difficulty}" + f" ({text})" * bool(text)
         rows.append(_row(what, "generator", "problems/s", times, count))
@@ -165,7 +172,7 @@ def convolution(
 
     rows = []
     for how, make, passes in (("forward", forward, 1), ("forward and backward", both, 3)):
-        times = seconds_of({"fast": make(fast, y), "plain": make(plain, x)}, 4 * repeats)
+        times = seconds_of({"fast": make(fast, y), "plain": make(plain, x)}, repeats, SHORT)
         rows.append(
             _row(case.name, f"{how}, {_name(dtype)}", "calls/s", times["fast"], 1,
                  times["plain"], passes * flops, roof)
@@ -266,7 +273,7 @@ def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> li
     ):
         for model in (plain, fast):
             model.train(how != "inference")
-        times = seconds_of(contestants, repeats)
+        times = seconds_of(contestants, repeats, SHORT)
         rows.append(
             _row(case.name, f"{how}, {precision}", "problems/s", times["fast"], case.batch,
                  times["plain"], flops * case.batch, roof)

@@ -1,8 +1,8 @@
 """Convolutions with wide kernels, computed by Fourier transforms.
 
-A 15-wide kernel takes 225 products a pixel and pair of channels; by the convolution theorem it takes about four,
-and transforms that cost little beside them. Processors without matrix units gain (`pays`); the numbers are those of
-the direct convolution in float32.
+A 15-wide kernel takes 225 products a pixel and pair of channels; by the convolution theorem it takes fewer than
+three, and transforms. Processors without matrix units gain (`pays`); the numbers are those of the direct convolution
+in float32.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from paradigms.layers import has_matrix_unit
+
 #: Kernels from this width on are faster by transforms; measured at 25 and 50 channels on maps of 32 to 150 pixels.
 WIDE = 11
 
@@ -26,7 +28,7 @@ def pays(kernel: int, dims: int, device: torch.device) -> bool:
     matrix unit."""
     if dims != 2 or kernel < WIDE or device.type != "cpu" or _direct.get():
         return False
-    return not torch.cpu._is_amx_tile_supported()
+    return not has_matrix_unit(device)
 
 
 _direct: ContextVar[bool] = ContextVar("direct", default=False)
@@ -43,8 +45,11 @@ def direct() -> Iterator[None]:
 
 
 class Spectrum(NamedTuple):
-    """A kernel's transform, complex64 (complex128 of a float64 one) [rows * (columns // 2 + 1), C, C']. adjoint: its conjugate transpose, in a
-    memory of its own, since products of transposed conjugates are slow; for gradients only."""
+    """A kernel's transform: complex64, of a float64 kernel complex128, [rows * (columns // 2 + 1), C, C'].
+
+    adjoint: its conjugate transpose, in a memory of its own, since products of transposed conjugates are slow; for
+    gradients only.
+    """
 
     values: Tensor
     adjoint: Tensor | None

@@ -28,7 +28,7 @@ from torch.utils.checkpoint import checkpoint
 from names import unknown_name
 from paradigms.base import Paradigm, Signature, State
 from paradigms.fourier import Spectrum, pays
-from paradigms.layers import BATCH_NORM, CONV, channels_last
+from paradigms.layers import BATCH_NORM, CONV, channels_last, has_matrix_unit
 
 CONVOLVE: dict[int, Callable[..., Tensor]] = {1: F.conv1d, 2: F.conv2d}
 MAX_POOL: dict[int, Callable[..., Tensor]] = {1: F.max_pool1d, 2: F.max_pool2d}
@@ -504,7 +504,7 @@ class HorizontalNet(Paradigm):
         """How many channels to use for a width, on this device and in this precision."""
         padded = self.padded
         if padded is None:
-            padded = self._precision(x).itemsize == 2 and _has_matrix_unit(x.device)
+            padded = self._precision(x).itemsize == 2 and has_matrix_unit(x.device)
         return (lambda width: -(-width // BLOCK) * BLOCK) if padded else (lambda width: width)
 
     def encode(self, x: Tensor) -> State:
@@ -548,14 +548,6 @@ class HorizontalNet(Paradigm):
 
     def readout(self, state: State) -> Tensor:
         return self.head(self.loop.lower(state.hidden)[:, : self.width])
-
-
-def _has_matrix_unit(device: torch.device) -> bool:
-    """Whether reduced precision runs on matrix hardware that wants channels in blocks."""
-    if device.type != "cpu":
-        return True
-    found = getattr(torch.cpu, "_is_amx_tile_supported", None)
-    return bool(found and found())
 
 
 def hgru(

@@ -75,3 +75,11 @@ def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
 def channels_last(x: Tensor) -> Tensor:
     """The same images with channels innermost in memory, which convolutions read fastest; strings as they are."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def has_matrix_unit(device: torch.device) -> bool:
+    """Whether reduced precision runs on matrix hardware that wants channels in blocks."""
+    if device.type != "cpu":
+        return True
+    found = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return bool(found and found())

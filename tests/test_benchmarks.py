@@ -11,6 +11,11 @@ from benchmarks import __main__ as benchmarks
 from benchmarks.cases import Convolution, Network, Sweep
 
 
+@pytest.fixture(autouse=True)
+def brief(monkeypatch):
+    monkeypatch.setattr(benchmarks, "SHORT", 0.0)
+
+
 def test_contestants_run_in_turn_and_times_are_sorted():
     calls = []
     times = benchmarks.seconds_of(
@@ -19,6 +24,12 @@ def test_contestants_run_in_turn_and_times_are_sorted():
     assert calls == ["a", "b"] * 4
     assert {name: len(values) for name, values in times.items()} == {"a": 3, "b": 3}
     assert all(values == sorted(values) for values in times.values())
+
+
+def test_short_calls_are_repeated_until_they_add_up():
+    times = benchmarks.seconds_of({"a": lambda: None}, repeats=2, least=0.05)
+    assert len(times["a"]) > 2
+    assert sum(times["a"]) >= 0.05
 
 
 def test_a_network_is_measured_against_itself_in_the_plain_way():
