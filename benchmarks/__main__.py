@@ -184,7 +184,7 @@ def _name(dtype: torch.dtype) -> str:
     return {"bfloat16": "bf16", "float32": "fp32"}[str(dtype).removeprefix("torch.")]
 
 
-def sweep(case: Sweep, device: torch.device, repeats: int) -> Row:
+def sweep(case: Sweep, device: torch.device, repeats: int) -> list[Row]:
     """Accuracy after every recorded iteration, streamed, against keeping all answers and scoring them afterwards."""
     task = load_task(case.task)
     torch.manual_seed(0)
@@ -213,10 +213,10 @@ def sweep(case: Sweep, device: torch.device, repeats: int) -> Row:
                 task.correct(answer, batch).double().sum().item()
 
     times = seconds_of({"fast": streamed, "plain": spelt_out}, repeats)
-    return _row(
-        case.name, f"accuracy at each iteration, {precision}", "problems/s", times["fast"], case.problems,
-        times["plain"],
-    )  # fmt: skip
+    return [
+        _row(case.name, f"accuracy at each iteration, {precision}", "problems/s", times["fast"],
+             case.problems, times["plain"])
+    ]  # fmt: skip
 
 
 def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> list[Row]:
@@ -342,7 +342,7 @@ def main(arguments: list[str] | None = None) -> int:
             case Network():
                 rows += network(case, device, options.repeats, roof)
             case Sweep():
-                rows.append(sweep(case, device, options.repeats))
+                rows += sweep(case, device, options.repeats)
     print(table(rows))
     if options.out:
         record = {

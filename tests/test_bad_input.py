@@ -273,8 +273,12 @@ def test_any_use_of_the_other_commands_works_or_is_refused_in_one_line(
     with (
         nothing_runs(folder),
         mock.patch.object(targets_command, "reach", side_effect=ValueError("would run")),
-        mock.patch.object(benchmarks_command, "roofline", return_value=1e9),
+        mock.patch.object(
+            benchmarks_command, "roofline", return_value=benchmarks_command.Roof(1e9, 1e9)
+        ),
+        mock.patch.object(benchmarks_command, "convolution", return_value=[]),
         mock.patch.object(benchmarks_command, "network", return_value=[]),
+        mock.patch.object(benchmarks_command, "sweep", return_value=[]),
         mock.patch.object(benchmarks_command, "generators", return_value=[]),
     ):
         try:

@@ -61,7 +61,7 @@ def test_a_convolution_is_measured_alone(sites):
 
 def test_a_sweep_is_measured():
     case = Sweep("tiny", "dt_net_recall", "maze", 9, 4, 5, {"width": 8, "iterations": 3})
-    row = benchmarks.sweep(case, torch.device("cpu"), 1)
+    (row,) = benchmarks.sweep(case, torch.device("cpu"), 1)
     assert row.rate == 4 / row.seconds
     assert row.ratio > 0
 
