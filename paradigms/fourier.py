@@ -19,7 +19,7 @@ from torch import Tensor
 
 from paradigms.layers import has_matrix_unit
 
-#: Kernels from this width on are faster by transforms; measured at 25 and 50 channels on maps of 32 to 150 pixels.
+#: Kernels from this width on are faster by transforms (`docs/speed.md`): measured at 25 channels, maps of 38 and 150 sites.
 WIDE = 11
 
 

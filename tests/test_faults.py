@@ -313,7 +313,13 @@ def test_a_kill_at_the_worst_moment_loses_nothing(tmp_path, undisturbed, moment)
 
 
 def test_an_interrupt_ends_cleanly_says_how_to_go_on_and_exits_130(tmp_path):
-    process = start(tmp_path, *changed(ONE, "--set=train.steps=100000"), start_new_session=True)
+    endless = changed(ONE, "--set=train.steps=100000")
+
+    def listen() -> None:
+        """A shell has what it runs in the background ignore interrupts, and tests may be run there."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = start(tmp_path, *endless, start_new_session=True, preexec_fn=listen)
     wait_for(lambda: process.poll() is not None or list(tmp_path.glob("runs/*/metrics.jsonl")), 60)
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]
