@@ -2,8 +2,9 @@
 
 Everything is measured in one process, the contestants in turn, so that what the machine does meanwhile meets
 them all alike; figures are medians, with the quartiles. Each network runs against itself in the plain way:
-float32, default memory layout, eager, every convolution as it is defined, the loop spelt out. The roofline is a large matrix product, in the precision
-of each contestant; the convolution that most of a DT-net's work is in is also measured alone.
+float32, default memory layout, eager, every convolution as it is defined, the loop spelt out. The roofline is a large
+matrix product, in the precision of each contestant; the convolution that most of a DT-net's work is in is also
+measured alone.
 """
 
 from __future__ import annotations

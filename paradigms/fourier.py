@@ -26,9 +26,7 @@ WIDE = 11
 def pays(kernel: int, dims: int, device: torch.device) -> bool:
     """Whether transforms are faster there than the direct convolution: wide kernels in 2d, on a processor without a
     matrix unit."""
-    if dims != 2 or kernel < WIDE or device.type != "cpu" or _direct.get():
-        return False
-    return not has_matrix_unit(device)
+    return dims == 2 and kernel >= WIDE and not _direct.get() and not has_matrix_unit(device)
 
 
 _direct: ContextVar[bool] = ContextVar("direct", default=False)
