@@ -48,6 +48,10 @@ OPTIONAL = frozenset((
 # fmt: on
 
 
+#: The field of a run's spec that says which difficulties it was tested on.
+_TESTED = "evaluation.difficulties"
+
+
 class NoRecords(ValueError):
     """The folder is missing or holds nothing to report on."""
 
@@ -335,11 +339,14 @@ def _tell_apart(group: pd.DataFrame, suffix: dict[str, list[str]], runs: dict[st
         return
     specs = {r: _flat(runs[r].spec) if r in runs else {} for r in suffix}
     said = {"seed", "train_samples", "train_difficulty", "preset", "task", "paradigm"}
-    for key in sorted({key for spec in specs.values() for key in spec} - said):
+    keys = {key for spec in specs.values() for key in spec} - said
+    # One network may have had several tests: what they were of comes first and says most.
+    for key in sorted(keys, key=lambda key: (key != _TESTED, key)):
         if any(len({specs[r].get(key) for r in members}) > 1 for members in clashes()):
             for r in suffix:
                 value = specs[r].get(key, "default").strip('"')
-                suffix[r].append(f"{key.split('.')[-1]}={value}")
+                named = f"{key.split('.')[-1]}={value}"
+                suffix[r].append(f"tested on {value.strip('[]')}" if key == _TESTED else named)
     for members in clashes():
         for r in members:
             suffix[r].append(f"run {r}")

@@ -232,6 +232,25 @@ def test_runs_that_differ_in_an_option_never_share_a_mean(small):
     assert (section.best["seeds"] == 1).all()
 
 
+def test_tests_of_one_network_are_told_apart_by_what_they_tested(small):
+    table = table_of(small)
+    twin = table.assign(run_id=table["run_id"] + "-far")
+    pd.concat([table, twin]).to_parquet(small / "results.parquet", index=False)
+    for run in list((small / "runs").iterdir()):
+        copy = shutil.copytree(run, run.with_name(run.name + "-far"))
+        for path, difficulties in ((run, [9, 13]), (copy, [29, 59])):
+            spec = json.loads((path / "spec.json").read_text())
+            blows = {"blows": ["zeros"]} if path == copy else {}
+            spec["evaluation"] = {"difficulties": difficulties, **blows}
+            (path / "spec.json").write_text(json.dumps(spec))
+    (section,) = sections_of(small)
+    assert {name.partition(", ")[2] for name in section.series} == {
+        "tested on 9, 13",
+        "tested on 29, 59",
+    }
+    assert (section.best["seeds"] == 1).all()
+
+
 # Numbers.
 
 
