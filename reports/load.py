@@ -321,7 +321,7 @@ def _name_series(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
                     suffix[r].append(word.format(name=row["difficulty_name"], value=row[column]))
         _tell_apart(group, suffix, runs)
         for r, words in suffix.items():
-            names[r] = ", ".join([names[r], *words])
+            names[r] += f" ({', '.join(words)})" if words else ""
     rows["series"] = rows["run_id"].map(names)
 
 

@@ -244,9 +244,9 @@ def test_tests_of_one_network_are_told_apart_by_what_they_tested(small):
             spec["evaluation"] = {"difficulties": difficulties, **blows}
             (path / "spec.json").write_text(json.dumps(spec))
     (section,) = sections_of(small)
-    assert {name.partition(", ")[2] for name in section.series} == {
-        "tested on 9, 13",
-        "tested on 29, 59",
+    assert {name.partition(" ")[2] for name in section.series} == {
+        "(tested on 9, 13)",
+        "(tested on 29, 59)",
     }
     assert (section.best["seeds"] == 1).all()
 
