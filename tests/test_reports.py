@@ -217,15 +217,23 @@ def test_without_the_table_the_rows_of_the_runs_are_used(small):
     assert list(got[0]["mean"].values()) == pytest.approx(list(want[0]["mean"].values()))
 
 
+def with_twins(folder):
+    """A copy of every run, its rows with it: (run, copy) folders, whose specs are still the same."""
+    table = table_of(folder)
+    twin = table.assign(run_id=table["run_id"] + "-twin")
+    pd.concat([table, twin]).to_parquet(folder / "results.parquet", index=False)
+    runs = list((folder / "runs").iterdir())
+    return [(run, shutil.copytree(run, run.with_name(run.name + "-twin"))) for run in runs]
+
+
+def respecify(run, **fields):
+    spec = json.loads((run / "spec.json").read_text())
+    (run / "spec.json").write_text(json.dumps(spec | fields))
+
+
 def test_runs_that_differ_in_an_option_never_share_a_mean(small):
-    table = table_of(small)
-    twin = table.assign(run_id=table["run_id"] + "-wide")
-    pd.concat([table, twin]).to_parquet(small / "results.parquet", index=False)
-    for run in list((small / "runs").iterdir()):
-        copy = shutil.copytree(run, run.with_name(run.name + "-wide"))
-        spec = json.loads((copy / "spec.json").read_text())
-        spec["paradigm_options"] = {"width": 64}
-        (copy / "spec.json").write_text(json.dumps(spec))
+    for _, copy in with_twins(small):
+        respecify(copy, paradigm_options={"width": 64})
     (section,) = sections_of(small)
     assert len(section.series) == 4
     assert any("width=64" in name for name in section.series)
@@ -233,16 +241,9 @@ def test_runs_that_differ_in_an_option_never_share_a_mean(small):
 
 
 def test_tests_of_one_network_are_told_apart_by_what_they_tested(small):
-    table = table_of(small)
-    twin = table.assign(run_id=table["run_id"] + "-far")
-    pd.concat([table, twin]).to_parquet(small / "results.parquet", index=False)
-    for run in list((small / "runs").iterdir()):
-        copy = shutil.copytree(run, run.with_name(run.name + "-far"))
-        for path, difficulties in ((run, [9, 13]), (copy, [29, 59])):
-            spec = json.loads((path / "spec.json").read_text())
-            blows = {"blows": ["zeros"]} if path == copy else {}
-            spec["evaluation"] = {"difficulties": difficulties, **blows}
-            (path / "spec.json").write_text(json.dumps(spec))
+    for run, copy in with_twins(small):
+        respecify(run, evaluation={"difficulties": [9, 13]})
+        respecify(copy, evaluation={"difficulties": [29, 59], "blows": ["zeros"]})
     (section,) = sections_of(small)
     assert {name.partition(" ")[2] for name in section.series} == {
         "(tested on 9, 13)",
