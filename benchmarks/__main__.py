@@ -1,10 +1,11 @@
-"""`python -m benchmarks`: how fast the generators, training steps and inference are on this machine.
+"""`python -m benchmarks`: how fast the generators, training steps and inference are on this
+machine.
 
-Everything is measured in one process, the contestants in turn, so that what the machine does meanwhile meets
-them all alike; figures are medians, with the quartiles. Each network runs against itself in the plain way:
-float32, default memory layout, eager, every convolution as it is defined, the loop spelt out. The roofline is a large
-matrix product, in the precision of each contestant; the convolution that most of a DT-net's work is in is also
-measured alone.
+Everything is measured in one process, the contestants in turn, so that what the machine does
+meanwhile meets them all alike; figures are medians, with the quartiles. Each network runs against
+itself in the plain way: float32, default memory layout, eager, every convolution as it is defined,
+the loop spelt out. The roofline is a large matrix product, in the precision of each contestant; the
+convolution that most of a DT-net's work is in is also measured alone.
 """
 
 from __future__ import annotations
@@ -29,8 +30,6 @@ from benchmarks.cases import (
     Network,
     Sweep,
 )
-from comparisons.cost import count_cost
-from comparisons.evaluation import evaluate, recorded_iterations
 from comparisons.hardware import (
     autocast,
     device_name,
@@ -38,23 +37,26 @@ from comparisons.hardware import (
     package_versions,
     resolve_precision,
 )
-from files import write_atomically
-from names import Parser, whole_number, writable_file
+from comparisons.testing.cost import count_cost
+from comparisons.testing.evaluation import evaluate, recorded_iterations
+from foundations.command import Parser, whole_number, writable_file
+from foundations.files import write_atomically
 from paradigms import build_paradigm
 from paradigms.fourier import direct
 from paradigms.layers import CONV, channels_last
 from tasks import load_task
 
-#: Seconds that go into a pair of contestants at least, so that the median of short calls stands on many.
+#: Seconds that go into a pair of contestants at least, so that the median of short calls stands on
+#: many.
 SHORT = 4.0
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measurement. seconds: median of a call, with the quartiles. rate: of what the unit says, a second.
-    ratio: times the plain reference's speed, measured in turn with it. share_of_roofline: of the FLOP/s of a matrix
-    product in the same precision; plain_share_of_roofline: the same for the plain reference, in float32. They are nan
-    where there is nothing to compare with."""
+    """One measurement. seconds: median of a call, with the quartiles. rate: of what the unit says,
+    a second. ratio: times the plain reference's speed, measured in turn with it. share_of_roofline:
+    of the FLOP/s of a matrix product in the same precision; plain_share_of_roofline: the same for
+    the plain reference, in float32. They are nan where there is nothing to compare with."""
 
     what: str
     how: str
@@ -71,8 +73,8 @@ class Row:
 def seconds_of(
     contestants: dict[str, Callable[[], object]], repeats: int, least: float = 0.0
 ) -> dict[str, list[float]]:
-    """Times of each, sorted; called in turn after one round that does not count, `repeats` times and, where calls are
-    short, until `least` seconds went into them."""
+    """Times of each, sorted; called in turn after one round that does not count, `repeats` times
+    and, where calls are short, until `least` seconds went into them."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     turn, spent = 0, 0.0
     while turn <= repeats or spent < least:
@@ -114,7 +116,8 @@ def _row(what, how, unit, times, amount, plain=None, flops=0.0, roof=None) -> Ro
 
 
 def roofline(device: torch.device, dtype: torch.dtype) -> Roof:
-    """A matrix product of 2,048 x 2,048 (8,192 on a GPU) in that precision and in float32, in turn."""
+    """A matrix product of 2,048 x 2,048 (8,192 on a GPU) in that precision and in float32, in
+    turn."""
     side = 8192 if device.type == "cuda" else 2048
     a, b = (torch.randn(side, side, device=device) for _ in range(2))
     c, d = a.to(dtype), b.to(dtype)
@@ -143,7 +146,8 @@ def generators(repeats: int) -> list[Row]:
 def convolution(
     case: Convolution, device: torch.device, dtype: torch.dtype, repeats: int, roof: Roof
 ) -> list[Row]:
-    """A convolution with nothing around it, forward, and with both gradients: what a network could reach at best."""
+    """A convolution with nothing around it, forward, and with both gradients: what a network could
+    reach at best."""
     torch.manual_seed(0)
     make_layer, padding = CONV[len(case.sites)], case.kernel // 2
     plain = make_layer(case.width, case.width, case.kernel, padding=padding, bias=False).to(device)
@@ -186,7 +190,8 @@ def _name(dtype: torch.dtype) -> str:
 
 
 def sweep(case: Sweep, device: torch.device, repeats: int) -> list[Row]:
-    """Accuracy after every recorded iteration, streamed, against keeping all answers and scoring them afterwards."""
+    """Accuracy after every recorded iteration, streamed, against keeping all answers and scoring
+    them afterwards."""
     task = load_task(case.task)
     torch.manual_seed(0)
     plain = build_paradigm(case.paradigm, task.spec, **case.options).to(device).eval()
@@ -289,7 +294,10 @@ def table(rows: list[Row]) -> str:
         return "" if value != value else form.format(value)
 
     lines = [
-        "| what | how | rate | one call (quartiles) | times plain | of the roofline | plain, of its own |",
+        (
+            "| what | how | rate | one call (quartiles) | times plain | of the roofline | plain, of"
+            " its own |"
+        ),
         "|---|---|---|---|---|---|---|",
     ]
     for r in rows:
@@ -318,7 +326,8 @@ def main(arguments: list[str] | None = None) -> int:
         help="of torch (default: its own choice)",
     )
     parser.add_argument("--out", type=writable_file, help="write the results there as JSON")
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(given)
     names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS))]
     if not any(options.only in name for name in names):
         parser.error(f"--only {options.only!r} is in no case's name: {', '.join(names)}")
@@ -329,7 +338,8 @@ def main(arguments: list[str] | None = None) -> int:
     roof = roofline(device, dtype)
     print(f"{device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     print(
-        f"roofline: {roof.fast / 1e9:,.0f} GFLOP/s in {_name(dtype)}, {roof.plain / 1e9:,.0f} in fp32",
+        f"roofline: {roof.fast / 1e9:,.0f} GFLOP/s in {_name(dtype)}, {roof.plain / 1e9:,.0f} in"
+        " fp32",
         flush=True,
     )
     rows = generators(options.repeats) if options.only in "generators" else []
@@ -353,7 +363,7 @@ def main(arguments: list[str] | None = None) -> int:
             "roofline_flops": roof.fast,
             "roofline_precision": _name(dtype),
             "roofline_flops_fp32": roof.plain,
-            "command": f"python -m benchmarks {' '.join(sys.argv[1:] if arguments is None else arguments)}".strip(),
+            "command": " ".join(["python -m benchmarks", *given]),
             "rows": [{k: None if v != v else v for k, v in asdict(r).items()} for r in rows],
         }
         write_atomically(options.out, json.dumps(record, indent=1))

@@ -1,4 +1,5 @@
-"""What is measured: generators, networks at their published sizes, their largest convolutions, and sweeps."""
+"""What is measured: generators, networks at their published sizes, their largest convolutions, and
+sweeps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""`python -m benchmarks.report_page FOLDER`: how large the report of many runs is, and how soon it opens.
+"""`python -m benchmarks.report_page FOLDER`: how large the report of many runs is, and how soon it
+opens.
 
-Runs of a real results folder are copied under other seeds until there are as many as asked for; the page is built from
-them and opened in headless Chromium.
+Runs of a real results folder are copied under other seeds until there are as many as asked for; the
+page is built from them and opened in headless Chromium.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from comparisons.store import collect, write_table
-from names import USAGE, Parser, whole_number
+from foundations.command import Parser, whole_number
+from foundations.errors import USAGE
+from foundations.records.reading import collect, write_table
 from reports import build_report
 
 
 def multiply(source: Path, out: Path, count: int) -> int:
-    """Copy the complete runs of a folder under new seeds until there are `count`. Returns how many there are."""
+    """Copy the complete runs of a folder under new seeds until there are `count`. Returns how many
+    there are."""
     runs = [p.parent for p in sorted((source / "runs").glob("*/result.json"))]
     if not runs:
         raise ValueError(f"{source} holds no complete runs")
@@ -44,7 +47,8 @@ def multiply(source: Path, out: Path, count: int) -> int:
 
 
 def load_seconds(page: Path, repeats: int) -> list[float]:
-    """Seconds from asking for the page to its load event, in a fresh headless Chromium each time."""
+    """Seconds from asking for the page to its load event, in a fresh headless Chromium each
+    time."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
@@ -87,9 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
         built = time.perf_counter() - began
         seconds = load_seconds(page, options.repeats)
         print(
-            f"{options.runs} runs, {len(table):,} rows: built in {built:.1f} s, {page.stat().st_size / 2**20:.1f} MiB, "
-            f"opens in {statistics.median(seconds):.2f} s (median of {options.repeats}: "
-            f"{', '.join(f'{s:.2f}' for s in seconds)})"
+            f"{options.runs} runs, {len(table):,} rows: built in {built:.1f} s,"
+            f" {page.stat().st_size / 2**20:.1f} MiB, opens in {statistics.median(seconds):.2f} s"
+            f" (median of {options.repeats}: {', '.join(f'{s:.2f}' for s in seconds)})"
         )
     return 0
 

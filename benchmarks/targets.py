@@ -1,7 +1,8 @@
-"""`python -m benchmarks.targets`: seconds from nothing to a network that solves far harder problems than it saw.
+"""`python -m benchmarks.targets`: seconds from nothing to a network that solves far harder problems
+than it saw.
 
-Each target is one run of compare.py in a process of its own, clocked from its start: imports, compiling the
-generators, training and testing included. Every seed counts.
+Each target is one run of compare.py in a process of its own, clocked from its start: imports,
+compiling the generators, training and testing included. Every seed counts.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from files import write_atomically
-from names import Parser, whole_number, writable_file
+from foundations.command import Parser, whole_number, writable_file
+from foundations.files import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,7 +33,8 @@ class Target:
     options: tuple[str, ...]
 
 
-#: Tests of the rule that counts, "validated", and of as few others as can be asked for; no pictures.
+#: Tests of the rule that counts, "validated", and of as few others as can be asked for; no
+#: pictures.
 ONE_TEST = ("--set=evaluation.exit_rules=oracle", "--set=evaluation.pictures=0")
 
 TARGETS = (
@@ -123,8 +125,8 @@ def table(found: list[Reached]) -> str:
         "|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {r.target} | {r.seed} | {r.seconds:.0f} s | {r.train_seconds:.0f} s | {r.accuracy:.1%} of {r.n_test:,} "
-        f"| {'yes' if r.reached else 'no'} |"
+        f"| {r.target} | {r.seed} | {r.seconds:.0f} s | {r.train_seconds:.0f} s | {r.accuracy:.1%}"
+        f" of {r.n_test:,} | {'yes' if r.reached else 'no'} |"
         for r in found
     ]
     return "\n".join(lines)
@@ -134,7 +136,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status 0 if every seed reached its target, else 1."""
     parser = Parser(
         prog="python -m benchmarks.targets",
-        description="Seconds from nothing to a network that solves far harder problems than it saw.",
+        description=(
+            "Seconds from nothing to a network that solves far harder problems than it saw."
+        ),
     )
     names = [target.name for target in TARGETS]
     parser.add_argument("--only", choices=names, help="one target")

@@ -2,153 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comparisons.plan import Request, make_plan, names_in
-from comparisons.presets import (
-    DEFAULT_PARADIGMS,
-    DEFAULT_TASKS,
-    PRESETS,
-    default_paradigms,
-)
-from comparisons.studies import ALL, CLAIMS, NAMES, chosen, plan_studies
-from names import INTERRUPTED, USAGE, Parser, one_line, unknown_name, whole_number
+from comparisons.listing import listing
+from comparisons.options import make_parser
+from comparisons.planning.plan import Request, make_plan, names_in
+from comparisons.planning.presets import DEFAULT_TASKS, PRESETS, default_paradigms
+from comparisons.studies import ALL, NAMES, chosen, plan_studies
+from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
 
 if TYPE_CHECKING:
-    from comparisons.plan import Plan
-    from comparisons.spec import RunSpec
+    import argparse
+
+    from comparisons.planning.plan import Plan
+    from foundations.records.spec import RunSpec
 
 DEFAULT_PRESET = "quick"
-
-
-def _integers(least: int, what: str):
-    def parse(text: str) -> tuple[int, ...]:
-        try:
-            values = tuple(int(word) for word in text.split(","))
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a list of {what} such as 1,2,3"
-            ) from None
-        if any(v < least for v in values):
-            raise argparse.ArgumentTypeError(f"{what} must be at least {least}, not {min(values)}")
-        return tuple(dict.fromkeys(values))
-
-    return parse
-
-
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [tuple(part.strip() for part in word.split(":")) for word in text.split(",")]
-    if any(len(pair) != 2 or not all(pair) for pair in pairs):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form A:B, as in cifar10:svhn")
-    return tuple(dict.fromkeys(pairs))
-
-
-def make_parser() -> Parser:
-    """The options of compare.py."""
-    parser = Parser(
-        prog="compare.py",
-        description="Train paradigms on tasks, measure sample efficiency, parameter efficiency and "
-        "extrapolation, and write a report. With no options: the default study.",
-        epilog="Run as `accelerate launch compare.py ...`, or `python compare.py ...` for one process. The "
-        "same command with the same --out goes on where it stopped and trains nothing twice.",
-    )
-    parser.add_argument(
-        "--tasks", help=f"names, comma-separated (default {','.join(DEFAULT_TASKS)})"
-    )
-    parser.add_argument(
-        "--paradigms",
-        help="names, comma-separated (default: what papers compared on these tasks; on mazes and sums "
-        f"{','.join(DEFAULT_PARADIGMS)})",
-    )
-    parser.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
-    parser.add_argument(
-        "--seeds", type=_integers(0, "seeds"), help="of initialisation and order, e.g. 0,1,2"
-    )
-    parser.add_argument(
-        "--train-samples",
-        type=_integers(1, "numbers of training samples"),
-        help="distinct training problems, e.g. 1000,10000; several make a sample-efficiency curve",
-    )
-    parser.add_argument(
-        "--transfer",
-        type=_pairs,
-        default=(),
-        metavar="A:B",
-        help="test what was trained on task A on task B of the same shape as well, e.g. cifar10:svhn",
-    )
-    parser.add_argument(
-        "--match",
-        default="samples",
-        help="what all paradigms of a task get alike: samples (default: training problems), parameters (widths are "
-        "solved for) or flops (of training: steps are solved for); the first paradigm named is the reference",
-    )
-    parser.add_argument(
-        "--search",
-        type=whole_number(1, 1024),
-        default=0,
-        metavar="N",
-        help="before the study, try N learning rates and widths for every paradigm on validation problems and take "
-        "the best (under --match parameters: learning rates only)",
-    )
-    parser.add_argument("--out", type=Path, help="results folder (default runs/PRESET)")
-    parser.add_argument(
-        "--study",
-        help="published figures or tables by the name of their study, or all (see --list)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any other option: task.OPTION, paradigm.OPTION, PARADIGM.OPTION, train.FIELD, "
-        "evaluation.FIELD, transfer.OPTION; several values, comma-separated, make several runs",
-    )
-    parser.add_argument(
-        "--data-dir",
-        help="folder with a task's own data (for the tasks that read any): --set task.data_dir=...",
-    )
-    parser.add_argument(
-        "--distribute",
-        choices=("runs", "data"),
-        default="runs",
-        help="what several processes share: the list of runs (default) or each run's data",
-    )
-    parser.add_argument(
-        "--workers",
-        type=whole_number(1, 1024),
-        default=0,
-        help="runs trained side by side on a processor when one process was launched (default: one per "
-        "core, at most 8)",
-    )
-    parser.add_argument(
-        "--track",
-        default="",
-        metavar="TRACKER",
-        help="live curves in tensorboard (files in OUT/tracking) or wandb, if it is installed",
-    )
-    parser.add_argument(
-        "--list", action="store_true", help="tasks, paradigms, presets and studies, then stop"
-    )
-    return parser
-
-
-def listing() -> str:
-    """Everything that has a name."""
-    from paradigms import PREFIXES, paradigm_names
-    from tasks import task_names
-
-    lines = ["tasks", *(f"  {n}" for n in task_names()), "paradigms"]
-    lines += [f"  {n}" for n in [*paradigm_names(), *(f"{p}:NAME" for p in PREFIXES)]]
-    lines += ["presets", *(f"  {n}: {p['summary']}" for n, p in PRESETS.items()), "studies"]
-    lines += [f"  {n}: {summary}" for n, (_, summary) in NAMES.items()]
-    lines += [f"  {ALL}: every one of them", "claims, and the study that tests each"]
-    lines += [f"  {claim}: {study}" for claim, study in sorted(CLAIMS.items())]
-    return "\n".join(lines)
 
 
 def make_request(options: argparse.Namespace) -> tuple[Request, str]:
@@ -177,8 +50,8 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
 
 
 def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSpec, ...]], str]:
-    """The runs of the study asked for, those of each part, and a title. ValueError for an unknown one, or for options
-    that a study brings itself."""
+    """The runs of the study asked for, those of each part, and a title. ValueError for an unknown
+    one, or for options that a study brings itself."""
     names = chosen(options.study)
     brought = {
         "--tasks": options.tasks,
@@ -208,7 +81,9 @@ def usable_folder(out: Path) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         probe = out / f".writable.{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(
+            missing_ok=True
+        )  # a process of this number on another machine may have done it
     except OSError as error:
         for path in made:
             if path.is_dir():
@@ -219,6 +94,20 @@ def usable_folder(out: Path) -> Path:
     return out
 
 
+def _dry_run(plan: Plan, out: Path, options: argparse.Namespace) -> int:
+    """What --dry-run prints, by the first process alone."""
+    from comparisons.execution.dry_run import dry_run
+    from comparisons.execution.launch import process_place
+    from comparisons.execution.search import trials_of
+
+    trials = None
+    if options.search:
+        trials = trials_of(plan, options.search, options.match != "parameters")
+    if process_place()[0] == 0:
+        dry_run(plan, out, trials, options.distribute, options.workers)
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run compare.py; returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
@@ -227,35 +116,49 @@ def main(argv: list[str] | None = None) -> int:
         print(listing())
         return 0
     of_study: dict[str, tuple[RunSpec, ...]] = {}
+    from comparisons.execution.launch import (
+        LaunchError,
+        check_launch,
+        process_place,
+        without_effect,
+    )
+
     try:
+        check_launch(options.distribute)
+        rank, processes = process_place()
         if options.study:
             plan, of_study, title = study_plan(options)
         else:
             request, title = make_request(options)
             plan = make_plan(request)
         if options.track:
-            from comparisons.tracking import check_tracker
+            from comparisons.execution.tracking import check_tracker
 
             check_tracker(options.track)
-        out = usable_folder(options.out or Path("runs") / plan.runs[0].preset)
+        out = options.out or Path("runs") / plan.runs[0].preset
+        if options.dry_run:
+            return _dry_run(plan, out, options)
+        usable_folder(out)
     except (ValueError, OSError) as error:
         print(f"compare.py: {one_line(error)}", file=sys.stderr)
         return USAGE
 
-    from comparisons.store import StoreError, folder_trouble
-    from comparisons.study import process_place, run_study
+    from comparisons.execution.study import run_study
+    from comparisons.storage.run_folder import StoreError, folder_trouble
 
-    rank, processes = process_place()
+    if rank == 0 and without_effect():
+        print(f"compare.py: {without_effect()}", file=sys.stderr)
     if options.distribute == "data" and processes == 1:
         print(
-            "compare.py: --distribute data with one process; on a processor, start several with torchrun",
+            "compare.py: --distribute data with one process; on a CPU, start several with torchrun",
             file=sys.stderr,
         )
-    command = shlex.join(["accelerate", "launch", "compare.py", *argv])
+    launcher = ["python"] if processes == 1 else ["accelerate", "launch"]
+    command = shlex.join([*launcher, "compare.py", *argv])
     untried = 0
     try:
         if options.search:
-            from comparisons.search import search
+            from comparisons.execution.search import search
 
             plan, untried = search(
                 plan,
@@ -265,10 +168,22 @@ def main(argv: list[str] | None = None) -> int:
                 command=command,
                 distribute=options.distribute,
                 workers=options.workers,
+                other_code=options.other_code,
             )
         unfinished, report = run_study(
-            plan, out, command, title, options.distribute, options.workers, options.track, of_study
+            plan,
+            out,
+            command,
+            title,
+            options.distribute,
+            options.workers,
+            options.track,
+            of_study,
+            options.other_code,
         )
+    except LaunchError as error:
+        print(f"compare.py: {error}", file=sys.stderr)
+        return USAGE
     except (StoreError, OSError) as error:
         print(f"compare.py: {folder_trouble(out, error) or error}", file=sys.stderr)
         return USAGE

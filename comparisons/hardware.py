@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 
 import torch
+from accelerate.utils import parse_flag_from_env
 
-PRECISIONS = ("auto", "bf16", "fp32")
+PRECISIONS = ("auto", "bf16", "fp32", "tf32")
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is a hardware type there: AMX or AVX512-BF16 on a CPU, Ampere or later on a GPU."""
+    """Whether bfloat16 is a hardware type there: AMX or AVX512-BF16 on a CPU, Ampere or later on a
+    GPU."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -20,18 +25,86 @@ def fast_bf16(device: torch.device) -> bool:
     return False
 
 
+def has_tf32(device: torch.device) -> bool:
+    """Whether matrix products there can run in TF32: an NVIDIA GPU, Ampere or later, whose
+    libraries were not told otherwise."""
+    if device.type != "cuda" or torch.version.hip or not torch.cuda.is_available():
+        return False
+    allowed = os.environ.get("NVIDIA_TF32_OVERRIDE", "").strip() != "0"
+    return allowed and torch.cuda.get_device_capability(device)[0] >= 8
+
+
+def expected_device() -> torch.device:
+    """Where runs will be trained, before accelerate has taken a device."""
+    if named := os.environ.get("ACCELERATE_TORCH_DEVICE"):
+        return torch.device(named)
+    if parse_flag_from_env("ACCELERATE_USE_CPU"):
+        return torch.device("cpu")
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def check_precision(asked: str, device: torch.device) -> None:
+    """ValueError where a device can't compute in that precision."""
+    if asked == "tf32" and not has_tf32(device):
+        raise ValueError(
+            f"precision tf32 needs an NVIDIA GPU from Ampere on, and {device_name(device)} has"
+            f" none; allowed here: {', '.join(name for name in PRECISIONS if name != 'tf32')}"
+        )
+
+
 def resolve_precision(asked: str, device: torch.device) -> str:
-    """ "bf16" or "fp32": "auto" takes bf16 where the hardware has it."""
+    """ "bf16", "fp32" (IEEE) or "tf32": "auto" takes bf16 where the hardware has it, else fp32.
+    ValueError as of `check_precision`."""
+    check_precision(asked, device)
     if asked == "auto":
         return "bf16" if fast_bf16(device) else "fp32"
     return asked
 
 
-def autocast(device: torch.device, precision: str) -> AbstractContextManager:
-    """Context in which convolutions and products run in that precision."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+def tf32_flags() -> tuple[bool, bool]:
+    """Whether (matrix products, convolutions) of float32 run in TF32 on a GPU."""
+    # Asked in the newer of torch's two ways, which never raises; told in the older, which keeps
+    # both consistent.
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    return cuda.matmul.fp32_precision == "tf32", cudnn.conv.fp32_precision == "tf32"
+
+
+def set_tf32(products: bool, convolutions: bool | None = None) -> None:
+    """Let float32 matrix products and convolutions (by default: as products) run in TF32 on a GPU,
+    or in IEEE float32."""
+    wanted = (products, products if convolutions is None else convolutions)
+    if tf32_flags() == wanted:
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about the older way
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = wanted
+
+
+@contextmanager
+def float32_as(precision: str) -> Iterator[None]:
+    """Context in which what computes in float32 does so in TF32 for "tf32" and in IEEE float32 for
+    all others. For backward passes, which follow their forward passes in all else."""
+    before = tf32_flags()
+    set_tf32(precision == "tf32")
+    try:
+        yield
+    finally:
+        set_tf32(*before)
+
+
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
+    """Context in which convolutions and linear layers run in that precision: the one place that
+    applies one."""
+    bf16 = precision == "bf16"
+    reduced = torch.autocast(device.type, dtype=torch.bfloat16) if bf16 else nullcontext()
+    with float32_as(precision), reduced:
+        yield
+
+
+def sums_device(device: torch.device) -> torch.device:
+    """Where float64 sums are kept: on the device, or on the CPU for MPS, which has no float64."""
+    return torch.device("cpu") if device.type == "mps" else device
 
 
 def device_name(device: torch.device) -> str:

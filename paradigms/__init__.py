@@ -10,9 +10,10 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from names import unknown_name
+from foundations.errors import unknown_name
 
 if TYPE_CHECKING:
     from paradigms.base import Paradigm, Signature
@@ -62,12 +63,14 @@ def _entry(name: str) -> str:
     raise unknown_name("paradigm", name, [*PARADIGMS, *(f"{p}:NAME" for p in PREFIXES)])
 
 
-#: The largest number an option may have: a network of more layers or channels would not be built in a day.
+#: The largest number an option may have: a network of more layers or channels would not be built in
+#: a day.
 MOST = 10_000
 
 
 def check_paradigm(name: str) -> None:
-    """ValueError, the nearest names first, if there is no paradigm of that name. Imports nothing heavy."""
+    """ValueError, the nearest names first, if there is no paradigm of that name. Imports nothing
+    heavy."""
     _entry(name)
 
 
@@ -75,6 +78,17 @@ def _factory(name: str) -> tuple[Any, Callable[..., Paradigm]]:
     module_name, attribute = _entry(name).split(":")
     module = import_module(module_name)
     return module, getattr(module, attribute)
+
+
+def paradigm_module(name: str, base: object = None) -> list[ModuleType]:
+    """The modules of a paradigm's factory and, for one that wraps another, of what it wraps (base,
+    or its default)."""
+    module, make = _factory(name)
+    parameters = inspect.signature(make).parameters
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return [module]
+    wrapped = name.partition(":")[2] or base or parameters["base"].default
+    return [module, *paradigm_module(str(wrapped))]
 
 
 def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
@@ -90,8 +104,8 @@ def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
 def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
     """A network of that paradigm for a task's spec.
 
-    ValueError for an unknown name or option (it names the known ones, nearest first) and for a task the
-    paradigm makes no sense for (it says why).
+    ValueError for an unknown name or option (it names the known ones, nearest first) and for a task
+    the paradigm makes no sense for (it says why).
     """
     _, make = _factory(name)
     known = paradigm_options(name)
@@ -107,6 +121,7 @@ def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
 
 
 def paradigm_recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
-    """What a study of that preset uses for the paradigm: `options` and `train`, both may be absent."""
+    """What a study of that preset uses for the paradigm: `options` and `train`, both may be
+    absent."""
     module, _ = _factory(name)
     return module.recipe(name, preset, spec) if hasattr(module, "recipe") else {}

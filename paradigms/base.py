@@ -1,7 +1,7 @@
 """What every paradigm is: a state, a step that refines it, and a readout.
 
-A feed-forward network is a paradigm whose steps end: its layers, or the whole of it, are its iterations,
-and going on past the last one changes nothing. So one loop serves every network.
+A feed-forward network is a paradigm whose steps end: its layers, or the whole of it, are its
+iterations, and going on past the last one changes nothing. So one loop serves every network.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Signature(Protocol):
 class State(NamedTuple):
     """What is carried from one iteration to the next.
 
-    hidden: a tensor [n, width, *S], or a tuple of such. iteration: how many steps have been taken, for
-    networks whose steps differ (distinct weights, a BatchNorm each).
+    hidden: a tensor [n, width, *S], or a tuple of such. iteration: how many steps have been taken,
+    for networks whose steps differ (distinct weights, a BatchNorm each).
     """
 
     hidden: Any
@@ -37,9 +37,9 @@ class State(NamedTuple):
 class Paradigm(nn.Module):
     """A network that turns a problem into logits, one iteration at a time.
 
-    A subclass sets `train_iterations` and `max_iterations` and defines `encode`, `advance`, `readout`
-    and, where part of a step depends on the input alone, `context`. x is float [n, C, *S]; logits are
-    [n, K, *S] for a dense task, else [n, K].
+    A subclass sets `train_iterations` and `max_iterations` and defines `encode`, `advance`,
+    `readout` and, where part of a step depends on the input alone, `context`. x is float [n, C,
+    *S]; logits are [n, K, *S] for a dense task, else [n, K].
     """
 
     train_iterations: int = 1
@@ -47,6 +47,9 @@ class Paradigm(nn.Module):
     max_iterations: int | None = None
     #: Whether the progressive loss (start at a random iteration) makes sense for it.
     progressive: bool = False
+    #: The submodules that run again at every iteration; a twin with distinct weights names the same
+    #: ones.
+    recurrent_parts: tuple[str, ...] = ()
     #: How its weights are to be pruned before training (`paradigms.lottery.Pruning`), if they are.
     pruning: Any = None
 
@@ -65,6 +68,13 @@ class Paradigm(nn.Module):
     def readout(self, state: State) -> Tensor:
         """The logits a state stands for."""
         raise NotImplementedError
+
+    def recurrent_parameters(self) -> Iterator[nn.Parameter]:
+        """The weights of `recurrent_parts`, in the order of `parameters()`: what
+        `train.recurrent_lr_scale` is for."""
+        parts = [self.get_submodule(name) for name in self.recurrent_parts]
+        chosen = {id(p) for part in parts for p in part.parameters()}
+        return (p for p in self.parameters() if id(p) in chosen)
 
     def ended(self, state: State) -> bool:
         """True once further steps change nothing."""
@@ -86,7 +96,8 @@ class Paradigm(nn.Module):
             yield state
 
     def iterates(self, x: Tensor, iterations: int | None = None) -> Iterator[Tensor]:
-        """The logits after each step, one at a time, so that memory does not grow with their number."""
+        """The logits after each step, one at a time, so that memory does not grow with their
+        number."""
         last: tuple[State, Tensor] | None = None
         for state in self.states(x, self._number(iterations)):
             if last is None or state is not last[0]:

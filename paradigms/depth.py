@@ -1,10 +1,11 @@
 """The families that pit depth against recurrence: MLPs, ConvNets and ResNets, tied or not.
 
-Schwarzschild et al. 2021, "Thinking Deeply with Recurrence", compare networks of one effective depth: the
-number of weight layers that the input passes through. A recurrent network repeats one body, its
-feed-forward twin gives each repetition weights of its own. Here the two are one class with one or many
-bodies, so that a pair differs in nothing else. The recurrent ResNet of You and Yu, "The Lottery
-Initialization and Generalizability Analysis of Deep Recurrent Networks", is built from the same parts.
+Schwarzschild et al. 2021, "Thinking Deeply with Recurrence", compare networks of one effective
+depth: the number of weight layers that the input passes through. A recurrent network repeats one
+body, its feed-forward twin gives each repetition weights of its own. Here the two are one class
+with one or many bodies, so that a pair differs in nothing else. The recurrent ResNet of You and Yu,
+"The Lottery Initialization and Generalizability Analysis of Deep Recurrent Networks", is built from
+the same parts.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from names import Unsuitable
+from foundations.errors import Unsuitable
 from paradigms.base import Paradigm, Signature, State
 from paradigms.layers import BATCH_NORM, CONV, GlobalMean, conv3, conv_head
 
@@ -25,10 +26,12 @@ MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 class Repeated(Paradigm):
     """A stem, a body passed `iterations` times, and a head.
 
-    body: makes one body, a module called with (hidden, iteration). tied: one body for all iterations
-    (recurrent), else one each (feed-forward). fixed_depth, body_depth: weight layers outside the body
-    and in it; on the shortest way from input to logits.
+    body: makes one body, a module called with (hidden, iteration). tied: one body for all
+    iterations (recurrent), else one each (feed-forward). fixed_depth, body_depth: weight layers
+    outside the body and in it; on the shortest way from input to logits.
     """
+
+    recurrent_parts = ("recurrent",)
 
     def __init__(
         self,
@@ -52,7 +55,8 @@ class Repeated(Paradigm):
         self.head = head
 
     def effective_depth(self, iterations: int | None = None) -> int:
-        """Weight layers that an input passes through in that many iterations (by default, as trained)."""
+        """Weight layers that an input passes through in that many iterations (by default, as
+        trained)."""
         taken = self.train_iterations if iterations is None else iterations
         if self.max_iterations is not None:
             taken = min(taken, self.max_iterations)
@@ -86,8 +90,8 @@ class Layer(nn.Module):
 class Residual(nn.Module):
     """`blocks` residual blocks of two 3-wide convolutions each; [n, width, *S] to the same.
 
-    dilation: of the second convolution of each block. norms: sets of BatchNorms, a norm per convolution in
-    each; iteration i uses set i and every later one the last; 0 for none.
+    dilation: of the second convolution of each block. norms: sets of BatchNorms, a norm per
+    convolution in each; iteration i uses set i and every later one the last; 0 for none.
     """
 
     def __init__(self, dims: int, width: int, *, blocks: int, dilation: int, norms: int) -> None:
@@ -131,14 +135,15 @@ def _check_width(name: str, width: int) -> None:
         raise ValueError(f"width of {name} must be at least 1, not {width}")
 
 
-# --- mlp ---------------------------------------------------------------------------------------------
+# --- mlp
+# ---------------------------------------------------------------------------------------------
 
 
 def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repeated:
     if spec.size is None:
         raise Unsuitable(
-            f"{name} makes no sense for {spec.name}: it reads inputs of one fixed size, and those of "
-            f"{spec.name} grow with the difficulty"
+            f"{name} makes no sense for {spec.name}: it reads inputs of one fixed size, and those"
+            f" of {spec.name} grow with the difficulty"
         )
     _check_width(name, width)
     sites = math.prod(spec.size)
@@ -157,7 +162,8 @@ def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repe
 
 
 def recurrent_mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
-    """One hidden layer repeated; published at effective depths 3 to 10 and width 200 (CIFAR-10) or 500.
+    """MLP with one hidden layer repeated (published at effective depths 3 to 10 and width 200,
+    CIFAR-10, or 500).
 
     `Unsuitable` (a ValueError) for a task whose inputs differ in size.
     """
@@ -169,14 +175,16 @@ def mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
     return _mlp("mlp", spec, depth, width, tied=False)
 
 
-# --- convnet -----------------------------------------------------------------------------------------
+# --- convnet
+# -----------------------------------------------------------------------------------------
 
 
 def _pooled_head(dims: int, width: int, wide: int, spec: Signature) -> tuple[nn.Module, int]:
-    """What follows the body of a convnet for one answer an input; and the padding of all its 3-wide layers.
+    """What follows the body of a convnet for one answer an input; and the padding of all its 3-wide
+    layers.
 
-    Published: pool 3, convolution without padding, pool 3, linear. Inputs under 19 sites a side would
-    vanish on the way: there the convolutions pad and the pools shrink.
+    Published: pool 3, convolution without padding, pool 3, linear. Inputs under 19 sites a side
+    would vanish on the way: there the convolutions pad and the pools shrink.
     """
     smallest = min(spec.size) if spec.size else 19
     pad = 0 if smallest >= 19 else 1
@@ -231,7 +239,8 @@ def _convnet(name: str, spec: Signature, depth: int, width: int, tied: bool) -> 
 
 
 def recurrent_convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Repeated:
-    """One internal convolution repeated between three others; published at effective depths 4 to 8.
+    """Convnet with one internal convolution repeated (between three others; published at effective
+    depths 4 to 8).
 
     The depth counts convolutions, as published: the last, linear layer does not count. Where the
     answer is dense nothing is pooled and the linear layer acts at every site.
@@ -240,11 +249,12 @@ def recurrent_convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Re
 
 
 def convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Repeated:
-    """The twin of `recurrent_convnet` with distinct internal convolutions. Options as there."""
+    """The twin of `recurrent_convnet` with distinct convolutions. Options as there."""
     return _convnet("convnet", spec, depth, width, tied=False)
 
 
-# --- resnet ------------------------------------------------------------------------------------------
+# --- resnet
+# ------------------------------------------------------------------------------------------
 
 
 def _resnet(
@@ -267,8 +277,8 @@ def _resnet(
     stride = stride or (1 if spec.dense else 2)
     if stride < 1 or dilation < 1 or (stride > 1 and spec.dense):
         raise ValueError(
-            f"stride and dilation of {name} must be at least 1, and stride 1 where the answer is dense, "
-            f"not {stride} and {dilation}"
+            f"stride and dilation of {name} must be at least 1, and stride 1 where the answer is"
+            f" dense, not {stride} and {dilation}"
         )
     if spec.dense:
         narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
@@ -281,8 +291,9 @@ def _resnet(
             GlobalMean(),
             nn.Linear(512, spec.outputs),
         ]
-    # The published count has one BatchNorm more than its forward pass uses, as wide as the state and
-    # defined next to the head. Here it normalises what the head reads, so that no weight is dead.
+    # The published count has one BatchNorm more than its forward pass uses, as wide as the state
+    # and defined next to the head. Here it normalises what the head reads, so that no weight is
+    # dead.
     before_head = [BATCH_NORM[dims](width)] if normalised else []
     norms = (iterations if tied else 1) if normalised else 0
     return Repeated(
@@ -310,13 +321,13 @@ def recurrent_resnet(
     stride: int | None = None,
     dilation: int = 1,
 ) -> Repeated:
-    """One module of four convolutions (two residual blocks, no norm) repeated.
+    """ResNet with one module of four convolutions repeated (two residual blocks, no norm).
 
-    depth: 4 + 4 an iteration where the answer is dense (a convolution before, three after), else
-    3 + 4 (strided convolutions before and after, linear); by default three iterations. width: by default
-    128 (dense, 2d), 400 (dense, 1d) or 512. stride: of the first convolution, by default 2 where the
-    answer is not dense. dilation: 2 gives the published dilated variant, which widens the second
-    convolution of each block.
+    depth: 4 + 4 an iteration where the answer is dense (a convolution before, three after), else 3
+    + 4 (strided convolutions before and after, linear); by default three iterations. width: by
+    default 128 (dense, 2d), 400 (dense, 1d) or 512. stride: of the first convolution, by default 2
+    where the answer is not dense. dilation: 2 gives the published dilated variant, which widens the
+    second convolution of each block.
     """
     options = {"depth": depth, "width": width, "stride": stride, "dilation": dilation}
     return _resnet("recurrent_resnet", spec, **options, tied=True)
@@ -342,7 +353,7 @@ def recurrent_resnet_bn(
     width: int | None = None,
     stride: int | None = None,
 ) -> Repeated:
-    """`recurrent_resnet` with BatchNorm, a separate one per iteration. Options as there; width 256.
+    """`recurrent_resnet` with BatchNorm, one for each iteration. Options as there; width 256.
 
     Iterations past the trained ones use the norms of the last trained one.
     """
@@ -362,11 +373,13 @@ def resnet_bn(
     return _resnet("resnet_bn", spec, **options, normalised=True, tied=False)
 
 
-# --- the lottery study's recurrent ResNet ------------------------------------------------------------
+# --- the lottery study's recurrent ResNet
+# ------------------------------------------------------------
 
 
 class StageBlock(nn.Module):
-    """A residual block with BatchNorm that may change width and size; its shortcut is 1-wide where it does."""
+    """A residual block with BatchNorm that may change width and size; its shortcut is 1-wide where
+    it does."""
 
     def __init__(self, dims: int, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
@@ -391,13 +404,14 @@ class StageBlock(nn.Module):
 def recurrent_resnet18(
     spec: Signature, *, iterations: int = 5, width: int = 64, tied: bool = True
 ) -> Repeated:
-    """The recurrent ResNet of You and Yu: a CIFAR-style ResNet18 whose second 128-wide block iterates.
+    """The recurrent ResNet of You and Yu (a CIFAR-style ResNet18 whose second 128-wide block
+    iterates).
 
-    conv 64, two blocks of 64, a stride-2 block to 128, one block of 128 iterated (trained with 5, tested
-    with 5 to 20), stride-2 blocks to 256 and 512, mean, linear. The BatchNorms of the iterated block
-    are shared by all iterations. width: of the first stage; the others are 2, 4 and 8 times as wide.
-    tied: False gives the feed-forward twin. Where the answer is dense nothing is strided and the
-    linear layer acts at every site.
+    conv 64, two blocks of 64, a stride-2 block to 128, one block of 128 iterated (trained with 5,
+    tested with 5 to 20), stride-2 blocks to 256 and 512, mean, linear. The BatchNorms of the
+    iterated block are shared by all iterations. width: of the first stage; the others are 2, 4 and
+    8 times as wide. tied: False gives the feed-forward twin. Where the answer is dense nothing is
+    strided and the linear layer acts at every site.
     """
     if iterations < 1:
         raise ValueError(f"iterations must be at least 1, not {iterations}")
@@ -431,7 +445,8 @@ def recurrent_resnet18(
     )
 
 
-# --- what studies use --------------------------------------------------------------------------------
+# --- what studies use
+# --------------------------------------------------------------------------------
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
@@ -458,8 +473,8 @@ def _small(name: str, spec: Signature) -> dict[str, Any]:
     if name == "recurrent_resnet18":
         return {"width": 16, "iterations": 5}
     if not spec.dense:
-        # Two iterations are the fewest that a recurrent network and its twin differ in; a third is worth
-        # a point on CIFAR-10.
+        # Two iterations are the fewest that a recurrent network and its twin differ in; a third is
+        # worth a point on CIFAR-10.
         depth = 15 if 16 < widest <= 48 else 11
         return {"width": 48, "depth": depth, **({"stride": 4} if widest > 48 else {})}
     # A dense answer needs a view as wide as the problem; an iteration widens it by 4 sites a side.

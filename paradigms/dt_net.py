@@ -17,11 +17,11 @@ from paradigms.layers import Recall, ResidualBlock, conv3, conv_head
 class DTNet(Paradigm):
     """A projection, one block repeated, and a head of three convolutions.
 
-    blocks: 1 ties the weights over all iterations (recurrent); as many as `iterations` gives each step
-    its own (feed-forward). A block is two residual blocks, four convolutions in all; with recall they
-    come after a convolution over state and input, which is shared by all blocks as in the published
-    feed-forward nets. stride: of the projection and the recall of the input; over 1 only where the
-    answer is not dense.
+    blocks: 1 ties the weights over all iterations (recurrent); as many as `iterations` gives each
+    step its own (feed-forward). A block is two residual blocks, four convolutions in all; with
+    recall they come after a convolution over state and input, which is shared by all blocks as in
+    the published feed-forward nets. stride: of the projection and the recall of the input; over 1
+    only where the answer is not dense.
     """
 
     progressive = True
@@ -56,6 +56,8 @@ class DTNet(Paradigm):
             conv3(dims, spec.in_channels, width, stride), nn.ReLU(inplace=True)
         )
         self.recall = Recall(dims, width, spec.in_channels, stride) if recall else None
+        # As published, where the recall's convolution is the first of the block.
+        self.recurrent_parts = ("recurrent", "recall") if recall else ("recurrent",)
         # The published 1d recall is followed by a ReLU, the 2d one is not.
         self.rectify_recall = dims == 1
         narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
@@ -87,7 +89,8 @@ def _published_width(spec: Signature) -> int:
 def dt_net(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
-    """Recurrent, no recall. width: channels of the state, by default 128 (2d) or 400 (1d)."""
+    """DT-net: one block of convolutions, repeated. width: channels of the state, by default 128
+    (2d) or 400 (1d)."""
     width = _published_width(spec) if width is None else width
     return DTNet(spec, width=width, iterations=iterations, blocks=1, recall=False, stride=stride)
 
@@ -95,7 +98,7 @@ def dt_net(
 def dt_net_recall(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
-    """Recurrent; every step sees the input again. Options as `dt_net`."""
+    """DT-net whose every repetition sees the input again. Options as `dt_net`."""
     width = _published_width(spec) if width is None else width
     return DTNet(spec, width=width, iterations=iterations, blocks=1, recall=True, stride=stride)
 
@@ -103,7 +106,7 @@ def dt_net_recall(
 def feed_forward(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
-    """The twin of `dt_net` with distinct weights in each of `iterations` blocks."""
+    """The twin of `dt_net` with distinct blocks (one for each of `iterations`)."""
     width = _published_width(spec) if width is None else width
     return DTNet(
         spec, width=width, iterations=iterations, blocks=iterations, recall=False, stride=stride
@@ -113,7 +116,7 @@ def feed_forward(
 def feed_forward_recall(
     spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
 ) -> DTNet:
-    """The twin of `dt_net_recall` with distinct weights in each of `iterations` blocks."""
+    """The twin of `dt_net_recall` with distinct blocks (one for each of `iterations`)."""
     width = _published_width(spec) if width is None else width
     return DTNet(
         spec, width=width, iterations=iterations, blocks=iterations, recall=True, stride=stride

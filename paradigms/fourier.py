@@ -1,8 +1,8 @@
 """Convolutions with wide kernels, computed by Fourier transforms.
 
-A 15-wide kernel takes 225 products a pixel and pair of channels; by the convolution theorem it takes fewer than
-three, and transforms. Processors without matrix units gain (`pays`); the numbers are those of the direct convolution
-in float32.
+A 15-wide kernel takes 225 products a pixel and pair of channels; by the convolution theorem it
+takes fewer than three, and transforms. Processors without matrix units gain (`pays`); the numbers
+are those of the direct convolution in float32.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from torch import Tensor
 
 from paradigms.layers import has_matrix_unit
 
-#: Kernels from this width on are faster by transforms (`docs/speed.md`): measured at 25 channels, maps of 38 and 150 sites.
+#: Kernels from this width on are faster by transforms (`docs/speed.md`): measured at 25 channels,
+#: maps of 38 and 150 sites.
 WIDE = 11
 
 
 def pays(kernel: int, dims: int, device: torch.device) -> bool:
-    """Whether transforms are faster there than the direct convolution: wide kernels in 2d, on a processor without a
-    matrix unit."""
+    """Whether transforms are faster there than the direct convolution: wide kernels in 2d, on a CPU
+    without a matrix unit."""
     return dims == 2 and kernel >= WIDE and not _direct.get() and not has_matrix_unit(device)
 
 
@@ -43,10 +44,11 @@ def direct() -> Iterator[None]:
 
 
 class Spectrum(NamedTuple):
-    """A kernel's transform: complex64, of a float64 kernel complex128, [rows * (columns // 2 + 1), C, C'].
+    """A kernel's transform: complex64, of a float64 kernel complex128, [rows * (columns // 2 + 1),
+    C, C'].
 
-    adjoint: its conjugate transpose, in a memory of its own, since products of transposed conjugates are slow; for
-    gradients only.
+    adjoint: its conjugate transpose, in a memory of its own, since products of transposed
+    conjugates are slow; for gradients only.
     """
 
     values: Tensor
@@ -62,15 +64,17 @@ class Spectrum(NamedTuple):
         dtype = weight.dtype.to_complex()
         down = _waves(rows, rows, kernel).to(weight.device, dtype)
         across = _waves(columns, columns // 2 + 1, kernel).to(weight.device, dtype)
-        # Only k of the rows and columns are not zero, so that two small products replace a transform of them all;
-        # and their result lies in memory as the products of `convolve` want it.
+        # Only k of the rows and columns are not zero, so that two small products replace a
+        # transform of them all; and their result lies in memory as the products of `convolve` want
+        # it.
         taps = weight.permute(2, 3, 1, 0).flatten(2).to(dtype)
         values = (down @ (across @ taps).flatten(1)).view(-1, inputs, outputs)
         adjoint = values.detach().mH.resolve_conj() if values.requires_grad else None
         return cls(values, adjoint, kernel)
 
     def convolve(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """What F.conv2d gives with as much padding as keeps the size. [n, C, *sites] to [n, C', *sites], of x's type."""
+        """What F.conv2d gives with as much padding as keeps the size. [n, C, *sites] to [n, C',
+        *sites], of x's type."""
         y = _Convolution.apply(x, self.values, self.adjoint, self.kernel)
         return y if bias is None else y.add_(bias.view(-1, 1, 1))
 
@@ -82,7 +86,8 @@ def _lengths(sites: Sequence[int], kernel: int) -> tuple[int, int]:
 
 @lru_cache
 def _smooth(least: int) -> int:
-    """The smallest even number from `least` on without a prime factor over 5, which are transformed fastest."""
+    """The smallest even number from `least` on without a prime factor over 5, which are transformed
+    fastest."""
     for number in range(least + least % 2, 2 * least + 2, 2):
         rest = number
         for prime in (2, 3, 5):
@@ -95,7 +100,8 @@ def _smooth(least: int) -> int:
 
 @lru_cache
 def _waves(length: int, count: int, kernel: int) -> Tensor:
-    """exp(2 pi i f t / length), complex128 [count, kernel]: f from 0, t centred on the kernel's middle."""
+    """exp(2 pi i f t / length), complex128 [count, kernel]: f from 0, t centred on the kernel's
+    middle."""
     with torch.inference_mode(False):  # it is kept, and later passes may want gradients
         f = torch.arange(count, dtype=torch.float64).view(-1, 1)
         t = torch.arange(kernel, dtype=torch.float64) - kernel // 2
@@ -123,7 +129,8 @@ def _back(spectrum: Tensor, lengths: tuple[int, int], like: Tensor) -> Tensor:
 
 
 class _Convolution(torch.autograd.Function):
-    """Written out because the derivatives that Torch has for transforms of real maps go through complex ones."""
+    """Written out because the derivatives that Torch has for transforms of real maps go through
+    complex ones."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor, adjoint: Tensor | None, kernel: int) -> Tensor:
@@ -146,7 +153,8 @@ class _Convolution(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             for_x = _back(above @ adjoint, ctx.lengths, upstream)
         if ctx.needs_input_grad[1]:
-            # A frequency stands for itself and its conjugate, but for the first and the last column.
+            # A frequency stands for itself and its conjugate, but for the first and the last
+            # column.
             scale = 2 / (rows * columns)
             for_values = torch.baddbmm(
                 values.new_empty(()), transformed.mH, above, beta=0, alpha=scale

@@ -8,8 +8,8 @@ perceptual grouping" (ICLR). One step with drive X, state H2 and a wide kernel W
     G2 = sigmoid(BN(U2 * H1) + b2)    C2 = BN(W * H1)           E = gamma . C2
     H2 <- G2 . H2 + (1 - G2) . phi(kappa . (H1 + E) + omega . (H1 . E))
 
-with * a convolution, . a product per element or channel. Each BN keeps statistics for each time step
-and has one scale, the same at all of them; offsets are the gates' b1, b2 and mu.
+with * a convolution, . a product per element or channel. Each BN keeps statistics for each time
+step and has one scale, the same at all of them; offsets are the gates' b1, b2 and mu.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.utils.checkpoint import checkpoint
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from paradigms.base import Paradigm, Signature, State
 from paradigms.fourier import Spectrum, pays
 from paradigms.layers import BATCH_NORM, CONV, channels_last, has_matrix_unit
@@ -38,7 +38,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu,
 }
 IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh_, "relu": torch.relu_}
-#: Matrix units read channels in blocks of this many; zero channels are added up to a multiple of it.
+#: Matrix units read channels in blocks of this many; zero channels are added up to a multiple of
+#: it.
 BLOCK = 32
 STEM_KERNEL = 7
 
@@ -85,8 +86,8 @@ class SymmetricChannels(nn.Module):
 class StepNorm(nn.Module):
     """BatchNorm with statistics for each time step and the same scale (and offset) at all of them.
 
-    Steps past the last use the last one's statistics. Inputs may have more channels than `width`: they
-    must be zero, and stay so. scale: its initial value, 0.1 as in Cooijmans et al. 2017 (arXiv
+    Steps past the last use the last one's statistics. Inputs may have more channels than `width`:
+    they must be zero, and stay so. scale: its initial value, 0.1 as in Cooijmans et al. 2017 (arXiv
     1603.09025), so that gates and tanh start where their slope is large.
     """
 
@@ -100,7 +101,8 @@ class StepNorm(nn.Module):
         room = -(-width // BLOCK) * BLOCK
         self.register_buffer("running_mean", torch.zeros(steps, room))
         self.register_buffer("running_var", torch.ones(steps, room))
-        #: True while a checkpointed step runs again for its gradient: it was counted the first time.
+        #: True while a checkpointed step runs again for its gradient: it was counted the first
+        #: time.
         self.frozen = False
 
     def _statistics(self, step: int, channels: int) -> tuple[Tensor, Tensor]:
@@ -134,8 +136,8 @@ def _pad(t: Tensor, channels: int, dims: int = 1) -> Tensor:
 def _per_channel(t: Tensor, sites: Sequence[int]) -> Tensor:
     """[C] ready to meet maps [n, C, *sites].
 
-    In 2d repeated along a row, channels innermost, as the maps are in memory: elementwise kernels then
-    run over a whole row at a time and not over the few channels of one pixel.
+    In 2d repeated along a row, channels innermost, as the maps are in memory: elementwise kernels
+    then run over a whole row at a time and not over the few channels of one pixel.
     """
     if len(sites) == 1:
         return t.view(-1, 1)
@@ -145,7 +147,8 @@ def _per_channel(t: Tensor, sites: Sequence[int]) -> Tensor:
 class Weights(NamedTuple):
     """A unit's parameters with zero channels added, in the precision of the pass.
 
-    Gates [C, C, 1..], kernel [C, C, k..] or its transform; the others as `_per_channel` lays them out.
+    Gates [C, C, 1..], kernel [C, C, k..] or its transform; the others as `_per_channel` lays them
+    out.
     """
 
     gate1: Tensor
@@ -168,9 +171,10 @@ def _over(target: Tensor) -> dict[str, Tensor]:
 class HorizontalUnit(nn.Module):
     """The recurrent unit of the module's docstring over `width` channels, kernel `kernel` wide.
 
-    iterations: T, the number of time steps with statistics of their own. The gate that keeps the state
-    has bias log u with u uniform in [1, T - 1], so that units forget over 1 to T - 1 steps; the gate of
-    the first half has minus that (chronos initialisation, Tallec & Ollivier 2018, arXiv 1804.11188).
+    iterations: T, the number of time steps with statistics of their own. The gate that keeps the
+    state has bias log u with u uniform in [1, T - 1], so that units forget over 1 to T - 1 steps;
+    the gate of the first half has minus that (chronos initialisation, Tallec & Ollivier 2018, arXiv
+    1804.11188).
     """
 
     def __init__(
@@ -237,8 +241,8 @@ class HorizontalUnit(nn.Module):
     def _test_step(self, w: Weights, drive: Tensor, hidden: Tensor, step: int) -> Tensor:
         """The same numbers with the norms, now fixed, folded into neighbouring weights.
 
-        The kernels' norms leave their mean to the convolution's bias and their scale to alpha, mu and
-        gamma; the gates' fold whole.
+        The kernels' norms leave their mean to the convolution's bias and their scale to alpha, mu
+        and gamma; the gates' fold whole.
         """
         channels, dtype = hidden.shape[1], hidden.dtype
 
@@ -303,7 +307,8 @@ class HorizontalUnit(nn.Module):
 
 
 class Stem(nn.Module):
-    """Gabor filters, squared, then max-pooled by `pool`. [n, in_channels, *S] to [n, width, *S / pool]."""
+    """Gabor filters, squared, then max-pooled by `pool`. [n, in_channels, *S] to [n, width, *S /
+    pool]."""
 
     def __init__(self, dims: int, in_channels: int, width: int, pool: int) -> None:
         super().__init__()
@@ -337,8 +342,8 @@ class SiteReadout(nn.Module):
 
 
 class GlobalReadout(nn.Module):
-    """BN, 1-wide convolution to two channels (as many as outputs, if more), maximum over all sites, BN,
-    linear: [n, width, *S] to [n, outputs]."""
+    """BN, 1-wide convolution to two channels (as many as outputs, if more), maximum over all sites,
+    BN, linear: [n, width, *S] to [n, outputs]."""
 
     def __init__(self, dims: int, width: int, outputs: int) -> None:
         super().__init__()
@@ -352,7 +357,8 @@ class GlobalReadout(nn.Module):
 
 
 class StepConv(nn.Module):
-    """7-wide convolution, BN with statistics for each time step, ReLU. [n, C, *S] to [n, C', *S]."""
+    """7-wide convolution, BN with statistics for each time step, ReLU. [n, C, *S] to [n, C',
+    *S]."""
 
     def __init__(self, dims: int, inputs: int, outputs: int, steps: int) -> None:
         super().__init__()
@@ -397,9 +403,10 @@ class Loop(nn.Module):
 class TopDownLoop(Loop):
     """A loop through a deeper map: lower unit, pooling and convolutions, upper unit, and back.
 
-    The upper unit has twice the channels, at a quarter of the side, and a kernel 9 wide (for the usual
-    15). Its state comes back through two convolutions, each followed by upsampling, as the drive of a
-    third, top-down unit, 1 wide, that gates it into the lower state. A state is (lower, upper).
+    The upper unit has twice the channels, at a quarter of the side, and a kernel 9 wide (for the
+    usual 15). Its state comes back through two convolutions, each followed by upsampling, as the
+    drive of a third, top-down unit, 1 wide, that gates it into the lower state. A state is (lower,
+    upper).
     """
 
     def __init__(
@@ -460,6 +467,8 @@ class HorizontalNet(Paradigm):
 
     State: H2 of the loop, zero at first; with `padded` channels, those past the width are zero.
     """
+
+    recurrent_parts = ("loop",)
 
     def __init__(
         self,
@@ -561,18 +570,19 @@ def hgru(
     checkpoint: bool = False,
     padded: bool | None = None,
 ) -> HorizontalNet:
-    """One horizontal unit over the first layer's responses.
+    """hGRU: a horizontal gated recurrent unit (over the first layer's responses).
 
     width: channels. kernel: of the horizontal connections, odd. iterations: time steps in training.
-    activation: phi, one of tanh, softplus, relu. pool: max-pooling of the first layer's responses, over
-    1 only where the answer is not dense. checkpoint: keep only the state of each step while training
-    and run the step again for its gradient, for an eighth of the memory. padded: add zero channels up
-    to a multiple of 32; by default where that is faster. ValueError for values that make no sense.
+    activation: phi, one of tanh, softplus, relu. pool: max-pooling of the first layer's responses,
+    over 1 only where the answer is not dense. checkpoint: keep only the state of each step while
+    training and run the step again for its gradient, for an eighth of the memory. padded: add zero
+    channels up to a multiple of 32; by default where that is faster. ValueError for values that
+    make no sense.
 
-    143,509 parameters on one input channel with one logit: first layer 1,250 (25 x 49 weights and 25
-    offsets), gates 2 x (625 weights + 25 offsets), kernel 140,625 (25 x 25 x 225; the symmetric one that
-    is used is the mean of it and its transpose), 5 x 25 Greek letters, 4 x 25 scales of the step norms,
-    readout 50 + 52 + 4 + 3.
+    143,509 parameters on one input channel with one logit: first layer 1,250 (25 x 49 weights and
+    25 offsets), gates 2 x (625 weights + 25 offsets), kernel 140,625 (25 x 25 x 225; the symmetric
+    one that is used is the mean of it and its transpose), 5 x 25 Greek letters, 4 x 25 scales of
+    the step norms, readout 50 + 52 + 4 + 3.
     """
     return HorizontalNet(
         spec,
@@ -598,7 +608,8 @@ def hcnn(
     checkpoint: bool = False,
     padded: bool | None = None,
 ) -> HorizontalNet:
-    """Horizontal connections only, with rectified states: `td_hcnn` without its upper map.
+    """hCNN: gated recurrence, horizontal connections only (rectified states; `td_hcnn` without its
+    upper map).
 
     143,509 parameters where `hgru` has. Options as `hgru`.
     """
@@ -626,11 +637,12 @@ def td_hcnn(
     checkpoint: bool = False,
     padded: bool | None = None,
 ) -> HorizontalNet:
-    """Horizontal and top-down connections. Options as `hgru`.
+    """td+hCNN: hCNN with top-down connections beside the horizontal. Options as `hgru`.
 
-    721,559 parameters on one input channel with one logit: `hgru`'s 143,509; convolutions 7 wide between
-    25 and 50 channels 2 x (61,250 + 122,500) with norms 2 x (50 + 50 + 50 + 25); the upper unit, 50
-    channels and 9 wide, 202,500 + 5,000 + 100 + 250 + 200; the top-down unit 625 + 1,250 + 50 + 125 + 100.
+    721,559 parameters on one input channel with one logit: `hgru`'s 143,509; convolutions 7 wide
+    between 25 and 50 channels 2 x (61,250 + 122,500) with norms 2 x (50 + 50 + 50 + 25); the upper
+    unit, 50 channels and 9 wide, 202,500 + 5,000 + 100 + 250 + 200; the top-down unit 625 + 1,250 +
+    50 + 125 + 100.
     """
     return HorizontalNet(
         spec,
@@ -648,11 +660,12 @@ def td_hcnn(
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """What a study of that size uses: `options` of the network and fields of the `train` recipe.
 
-    The quick forms look as far as the published one, 7 pixels to each side, over coarser maps: 2 sites
-    of 4 pixels, or 3 of 2. That is 1/144, or 1/18, of the work at a step. Six steps instead of eight
-    pass along the six paddles of a short path. The rate is three times the published one. Of all the quick
-    networks these cost most a step and need fewest: on quick pathfinder (length 6) 800 steps of batch 50
-    gave 95.9 % of 1,000 test images; of 2,000, the 1,500 of the recipe gave 93.8 % and 2,000 steps 97.2 %.
+    The quick forms look as far as the published one, 7 pixels to each side, over coarser maps: 2
+    sites of 4 pixels, or 3 of 2. That is 1/144, or 1/18, of the work at a step. Six steps instead
+    of eight pass along the six paddles of a short path. The rate is three times the published one.
+    Of all the quick networks these cost most a step and need fewest: on quick pathfinder (length 6)
+    800 steps of batch 50 gave 95.9 % of 1,000 test images; of 2,000, the 1,500 of the recipe gave
+    93.8 % and 2,000 steps 97.2 %.
     """
     side = max(spec.size or (0,))
     if preset == "paper":

@@ -22,7 +22,8 @@ def conv3(dims: int, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3-wide convolutions around an identity shortcut, no norm, no bias. [n, width, *S] to the same."""
+    """Two 3-wide convolutions around an identity shortcut, no norm, no bias. [n, width, *S] to the
+    same."""
 
     def __init__(self, dims: int, width: int) -> None:
         super().__init__()
@@ -36,8 +37,8 @@ class ResidualBlock(nn.Module):
 class Recall(nn.Module):
     """3-wide convolution of state and input side by side, kept as two: conv(h) + conv(x).
 
-    The input's part is the same at every iteration, so `given` computes it once. Initialised as the one
-    convolution over width + channels that it stands for.
+    The input's part is the same at every iteration, so `given` computes it once. Initialised as the
+    one convolution over width + channels that it stands for.
     """
 
     def __init__(self, dims: int, width: int, channels: int, stride: int = 1) -> None:
@@ -64,7 +65,8 @@ class GlobalMean(nn.Module):
 
 
 def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
-    """3-wide convolutions from widths[0] to widths[-1] with ReLU between; averaged over sites if not dense."""
+    """3-wide convolutions from widths[0] to widths[-1] with ReLU between; averaged over sites if
+    not dense."""
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise(widths):
         layers += [conv3(dims, a, b), nn.ReLU(inplace=True)]
@@ -73,7 +75,8 @@ def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """The same images with channels innermost in memory, which convolutions read fastest; strings as they are."""
+    """The same images with channels innermost in memory, which convolutions read fastest; strings
+    as they are."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 

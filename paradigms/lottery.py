@@ -1,7 +1,9 @@
-"""Lottery initialisation: any paradigm, with a share of its weights set to zero before training and kept there.
+"""Lottery initialisation: any paradigm, with a share of its weights set to zero before training and
+kept there.
 
-You and Yu, "The Lottery Initialization and Generalizability Analysis of Deep Recurrent Networks". Here
-stands what a pruned network is; which weights go is decided where tasks are known (`comparisons.pruning`).
+You and Yu, "The Lottery Initialization and Generalizability Analysis of Deep Recurrent Networks".
+Here stands what a pruned network is; which weights go is decided where tasks are known
+(`comparisons.training.pruning`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from paradigms.base import Paradigm, Signature
 
 CRITERIA = ("random", "magnitude", "snip", "grasp", "synflow", "imp")
@@ -91,7 +93,7 @@ def masked_layers(model: nn.Module) -> dict[str, MaskedLayer]:
 
 
 def _maskable(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:
-    """Weights of convolutions and products: every parameter of two or more dimensions."""
+    """Weights of convolutions and linear layers: every parameter of two or more dimensions."""
     for path, module in list(model.named_modules()):
         if "parametrizations" in path.split("."):
             continue
@@ -115,13 +117,13 @@ def lottery(
     rounds: int = 3,
     **options: Any,
 ) -> Paradigm:
-    """The paradigm `base`, to be pruned before it is trained. options: of the base.
+    """Another paradigm, pruned before training (its option `base`, or NAME). options: of the base.
 
-    criterion: one of random, magnitude, snip, grasp, synflow, or imp (trained, pruned and rewound `rounds`
-    times). density: share of the maskable weights that stays, over 0, at most 1. scope: "global" ranks
-    all weights together, "layer" each layer by itself. keep: layers left whole: none, first, last or
-    ends (both). control: none; "shuffle" moves the mask's zeros about inside each layer; "reinit" draws
-    the kept weights anew. ValueError for anything else.
+    criterion: one of random, magnitude, snip, grasp, synflow, or imp (trained, pruned and rewound
+    `rounds` times). density: share of the maskable weights that stays, over 0, at most 1. scope:
+    "global" ranks all weights together, "layer" each layer by itself. keep: layers left whole:
+    none, first, last or ends (both). control: none; "shuffle" moves the mask's zeros about inside
+    each layer; "reinit" draws the kept weights anew. ValueError for anything else.
     """
     from paradigms import build_paradigm
 

@@ -1,9 +1,10 @@
 """ResNet18 and its narrow kin, with and without residual additions, for images and strings.
 
-The narrow ones are the feed-forward networks of Lüddecke & Ecker, "CNNs efficiently learn long-range
-dependencies". All are built by timm's `ByobNet`. A network for dense answers is the same one read at
-every site: no stride, no pooling, and dilation in place of each stride (Yu & Koltun 2016, arXiv
-1511.07122), with the final linear layer as a 1-wide convolution, so the parameters stay the same.
+The narrow ones are the feed-forward networks of Lüddecke & Ecker, "CNNs efficiently learn
+long-range dependencies". All are built by timm's `ByobNet`. A network for dense answers is the same
+one read at every site: no stride, no pooling, and dilation in place of each stride (Yu & Koltun
+2016, arXiv 1511.07122), with the final linear layer as a 1-wide convolution, so the parameters stay
+the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
 from torch import Tensor, nn
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from paradigms.base import Paradigm, Signature, State
 from paradigms.layers import BATCH_NORM, CONV, GlobalMean, channels_last
 
@@ -29,8 +30,8 @@ DENSE_SITES = 1 << 18
 class OnePass(Paradigm):
     """A whole feed-forward network as one iteration, after which nothing changes.
 
-    network: maps [n, C, *S] to logits. sites: without gradients, the batch is read in parts of at most
-    so many sites, or one example, which bounds memory; None for no limit.
+    network: maps [n, C, *S] to logits. sites: without gradients, the batch is read in parts of at
+    most so many sites, or one example, which bounds memory; None for no limit.
     """
 
     max_iterations = 1
@@ -71,8 +72,8 @@ class _Shortcutless(nn.Module):
 class ResNet(nn.Module):
     """Stem, stages and a linear head on the mean over sites, or on each site if dense.
 
-    idle: parameters that the forward pass leaves out. While training they enter the logits times zero:
-    their gradient is then zero and not missing, which data parallelism takes for an error.
+    idle: parameters that the forward pass leaves out. While training they enter the logits times
+    zero: their gradient is then zero and not missing, which data parallelism takes for an error.
     """
 
     def __init__(self, body: ByobNet, head: nn.Module, idle: list[nn.Parameter]) -> None:
@@ -120,7 +121,8 @@ def _set_stride(module: nn.Module, stride: int) -> None:
 
 
 def _dilate(body: ByobNet) -> None:
-    """Replace the strides of the stages by dilation: what follows a stride of s looks s times as far."""
+    """Replace the strides of the stages by dilation: what follows a stride of s looks s times as
+    far."""
     dilation = 1
     for stage in body.stages:
         for block in stage:
@@ -222,12 +224,13 @@ def resnet18(
     stem: str | None = None,
     width: int | None = None,
 ) -> OnePass:
-    """Stages of 64, 128, 256 and 512 channels, two basic blocks each.
+    """ResNet18 with stages of 64, 128, 256 and 512 channels (two basic blocks each).
 
-    residual: whether blocks add their shortcut; parameters are the same either way. stem: "imagenet" is
-    7-wide with stride 2 and max-pooling (both left out for a dense answer), "cifar" 3-wide with stride
-    1; by default "cifar" where the task's inputs have a fixed side of at most 32. width: channels of the
-    first stage, the others in proportion, all to the nearest eight; by default the published ones. ValueError for anything else.
+    residual: whether blocks add their shortcut; parameters are the same either way. stem:
+    "imagenet" is 7-wide with stride 2 and max-pooling (both left out for a dense answer), "cifar"
+    3-wide with stride 1; by default "cifar" where the task's inputs have a fixed side of at most
+    32. width: channels of the first stage, the others in proportion, all to the nearest eight; by
+    default the published ones. ValueError for anything else.
     """
     return _resnet(spec, (64, 128, 256, 512), residual, stem, width)
 
@@ -239,7 +242,7 @@ def narrow_resnet18(
     stem: str | None = None,
     width: int | None = None,
 ) -> OnePass:
-    """Stages of 16, 32, 32 and 32 channels. Options as `resnet18`."""
+    """ResNet18 with stages of 16, 32, 32 and 32 channels. Options as `resnet18`."""
     return _resnet(spec, (16, 32, 32, 32), residual, stem, width)
 
 
@@ -250,7 +253,7 @@ def super_narrow_resnet18(
     stem: str | None = None,
     width: int | None = None,
 ) -> OnePass:
-    """Stages of 8, 16, 16 and 16 channels. Options as `resnet18`."""
+    """ResNet18 with stages of 8, 16, 16 and 16 channels. Options as `resnet18`."""
     return _resnet(spec, (8, 16, 16, 16), residual, stem, width)
 
 
@@ -261,12 +264,13 @@ def larger_narrow_resnet18(
     stem: str | None = None,
     width: int | None = None,
 ) -> OnePass:
-    """Stages of 24, 48, 48 and 128 channels. Options as `resnet18`."""
+    """ResNet18 with stages of 24, 48, 48 and 128 channels. Options as `resnet18`."""
     return _resnet(spec, (24, 48, 48, 128), residual, stem, width)
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
-    """The published sizes in every preset; one pass leaves nothing for the progressive loss (alpha).
+    """The published sizes in every preset; one pass leaves nothing for the progressive loss
+    (alpha).
 
     In a few thousand steps the networks need the larger rate that Lüddecke and Ecker found to help.
     """

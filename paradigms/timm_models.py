@@ -1,8 +1,9 @@
 """Any image model of timm, by name: `timm:NAME`.
 
-A model classifies as timm made it. For a dense answer its feature maps at several scales are brought
-to the input's size and read by a linear layer at each site, as in hypercolumns (Hariharan et al. 2015,
-arXiv 1411.5752). Weights are never downloaded: every model starts from its random initialisation.
+A model classifies as timm made it. For a dense answer its feature maps at several scales are
+brought to the input's size and read by a linear layer at each site, as in hypercolumns (Hariharan
+et al. 2015, arXiv 1411.5752). Weights are never downloaded: every model starts from its random
+initialisation.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from names import Unsuitable, unknown_name
+from foundations.errors import Unsuitable, unknown_name
 from paradigms.base import Signature
 from paradigms.resnet import DENSE_SITES, OnePass
 
@@ -121,12 +122,13 @@ def _size(spec: Signature) -> str:
 
 
 def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = None) -> OnePass:
-    """The timm model `name` with as many inputs and outputs as the task has, freshly initialised.
+    """The model NAME of timm (with as many inputs and outputs as the task has, freshly
+    initialised).
 
-    Models that refuse the task's image size read it padded to a whole number of 32 pixels. drop_path_rate:
-    stochastic depth, for models that have it. ValueError for a name timm does not know (nearest ones
-    first), for strings, and for a model that cannot take the images even so or, where the answer is
-    dense, gives no feature maps; it says why.
+    Models that refuse the task's image size read it padded to a whole number of 32 pixels.
+    drop_path_rate: stochastic depth, for models that have it. ValueError for a name timm does not
+    know (nearest ones first), for strings, and for a model that cannot take the images even so or,
+    where the answer is dense, gives no feature maps; it says why.
     """
     if not timm.is_model(name):
         # All 1,300 would bury the answer.

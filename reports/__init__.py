@@ -9,11 +9,11 @@ def build_report(out: str | Path) -> Path:
     """Write OUT/report.html from the records in OUT and return its path.
 
     The page replaces an older one in one step, so a reader never sees half of it. Raises
-    `reports.load.NoRecords` (a ValueError) if OUT is missing or holds no records.
+    `reports.read.load.NoRecords` (a ValueError) if OUT is missing or holds no records.
     """
-    from files import write_atomically
-    from reports.load import load_records
-    from reports.page import render
+    from foundations.files import write_atomically
+    from reports.page.page import render
+    from reports.read.load import load_records
 
     records = load_records(out)
     return write_atomically(records.folder / "report.html", render(records))

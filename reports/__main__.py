@@ -1,13 +1,14 @@
-"""`python -m reports OUT` builds OUT/report.html again; `python -m reports compare A B` sets two folders side
-by side."""
+"""`python -m reports OUT` builds OUT/report.html again, `compare A B` sets two folders side by
+side, and `keep OUT DIR` copies what is worth keeping of a folder, in few small files."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-from files import write_atomically
-from names import USAGE, Parser, one_line, writable_file
+from foundations.command import Parser, writable_file
+from foundations.errors import USAGE, one_line
+from foundations.files import write_atomically
 from reports import build_report
 
 
@@ -15,8 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Exit status: 0, or 2 with one line on what is wrong."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        if arguments[:1] == ["compare"] and not (len(arguments) == 1 and Path("compare").is_dir()):
-            return _compare(arguments[1:])
+        for name, command in (("compare", _compare), ("keep", _keep)):
+            if arguments[:1] == [name] and not (len(arguments) == 1 and Path(name).is_dir()):
+                return command(arguments[1:])
         return _build(arguments)
     except (ValueError, OSError) as error:
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -27,7 +29,8 @@ def _build(arguments: list[str]) -> int:
     parser = Parser(
         prog="python -m reports",
         description="Build the report of a results folder again.",
-        epilog="`python -m reports compare A B` says what differs between two results folders.",
+        epilog="`python -m reports compare A B` says what differs between two results folders; "
+        "`python -m reports keep OUT DIR` copies the records of one, in few small files.",
     )
     parser.add_argument("out", metavar="OUT", help="a folder that compare.py wrote")
     parser.add_argument(
@@ -36,8 +39,8 @@ def _build(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     page = build_report(options.out)
     if options.figures:
-        from reports.load import load_records
-        from reports.paper import export_figures
+        from reports.figures.paper import export_figures
+        from reports.read.load import load_records
 
         written = export_figures(load_records(options.out), options.figures)
         print(f"{len(written)} files in {options.figures}")
@@ -56,13 +59,30 @@ def _compare(arguments: list[str]) -> int:
         "--csv", metavar="FILE", type=writable_file, help="write every pair of accuracies there"
     )
     options = parser.parse_args(arguments)
-    from reports.difference import as_csv, as_text, changes
-    from reports.load import load_records
+    from reports.page.difference import as_csv, as_text, changes
+    from reports.read.load import load_records
 
     found, alone = changes(load_records(options.before), load_records(options.after))
     if options.csv:
         write_atomically(options.csv, as_csv(found))
     print(as_text(found, alone))
+    return 0
+
+
+def _keep(arguments: list[str]) -> int:
+    parser = Parser(
+        prog="python -m reports keep",
+        description="Copy the records of a results folder in few small files, without weights and "
+        "pictures. `python -m reports DIR` builds their page.",
+    )
+    parser.add_argument("out", metavar="OUT", type=Path)
+    parser.add_argument("folder", metavar="DIR", type=Path)
+    options = parser.parse_args(arguments)
+    from reports.read.kept import keep
+    from reports.read.load import load_records
+
+    for path in keep(load_records(options.out), options.folder):
+        print(f"{path.stat().st_size / 1e3:7.0f} kB  {path}")
     return 0
 
 

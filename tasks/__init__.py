@@ -10,7 +10,7 @@ import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from names import unknown_name
+from foundations.errors import unknown_name
 
 if TYPE_CHECKING:
     from tasks.base import Task

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from names import USAGE, Parser, one_line, whole_number
+from foundations.command import Parser, whole_number
+from foundations.errors import USAGE, one_line
 from tasks import load_task, task_names
 from tasks.base import SPLITS
 

@@ -1,4 +1,5 @@
-"""What a task is: facts for whoever builds a network, problems by index, and what a right answer is."""
+"""What a task is: facts for whoever builds a network, problems by index, and what a right answer
+is."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from names import unknown_name
+from foundations.errors import unknown_name
 
 SPLITS = ("train", "validation", "test")
 
@@ -22,11 +23,12 @@ Difficulty = int | str
 class TaskSpec:
     """All that a paradigm may learn about a task.
 
-    in_channels: C of the inputs, float32 of shape [n, C, *S]. spatial_dims: len(S), 1 or 2.
-    dense: logits are [n, K, *S] (an answer per site) if true, else [n, K]. outputs: K; 1 means one
-    logit for a yes-or-no answer. difficulties: the usual ones, easiest first. size: S where every
+    in_channels: C of the inputs, float32 of shape [n, C, *S]. spatial_dims: len(S), 1 or 2. dense:
+    logits are [n, K, *S] (an answer per site) if true, else [n, K]. outputs: K; 1 means one logit
+    for a yes-or-no answer. difficulties: the usual ones, easiest first. size: S where every
     difficulty has the same, else None. chance: exact-match accuracy of the best constant answer.
-    answers: words for the answers 0, 1, ... where an answer is a class, for those who read a report.
+    answers: words for the answers 0, 1, ... where an answer is a class, for those who read a
+    report.
     """
 
     name: str
@@ -77,8 +79,8 @@ class Batch:
 class Task:
     """A family of problems. A task overrides `make` and what else differs from these defaults.
 
-    Class attributes: `presets` maps a preset's name to what a study of that size uses here, with any
-    of the keys `options` (for the constructor), `train_difficulty`, `test_difficulties`,
+    Class attributes: `presets` maps a preset's name to what a study of that size uses here, with
+    any of the keys `options` (for the constructor), `train_difficulty`, `test_difficulties`,
     `train_samples` (a tuple), `train` (fields of the training recipe) and `evaluation`.
     """
 
@@ -135,17 +137,25 @@ class Task:
         held = self.capacity(difficulty, split)
         if held is not None and count > held:
             raise ValueError(
-                f"{self.spec.name} {self.spec.difficulty_label} {difficulty} has only {held:,} distinct "
-                f"{split} problems, {count:,} were asked for"
+                f"{self.spec.name} {self.spec.difficulty_label} {difficulty} has only {held:,}"
+                f" distinct {split} problems, {count:,} were asked for"
             )
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Random changes that keep the answer right, drawn on the batch's device; none by default."""
+        """Random changes that keep the answer right, drawn on the batch's device; none by
+        default."""
         return batch
 
-    def moved(self, batch: Batch, seed: int, which: str = "end") -> Batch | None:
-        """The same problems with their start or end (which) elsewhere and the answers that then are right; None
-        for a task that has no such thing. What a network is asked after it has solved the first ones."""
+    def moved(
+        self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, which: str = "end"
+    ) -> Batch | None:
+        """The same problems with their start or end (which) elsewhere and the answers that then are
+        right; None for a task that has no such thing. What a network is asked after it has solved
+        the first ones.
+
+        indices: the numbers of the batch's problems. Where problem i goes depends on itself, seed
+        and i alone.
+        """
         return None
 
     # What a right answer is. Logits are [n, K, *S] (dense) or [n, K]; K = 1 is one yes-or-no logit.

@@ -1,7 +1,9 @@
-"""Cluttered ABC: do the two rings lie on the same letter? (Kim et al., ICLR 2020, arXiv:1906.01558).
+"""Cluttered ABC: do the two rings lie on the same letter? (Kim et al., ICLR 2020,
+arXiv:1906.01558).
 
-Two overlapping capitals, written with strokes of equal width, moved, turned, bent and then broken into
-dots. Letters are kept as lines of points, so that bending moves points and strokes keep their width.
+Two overlapping capitals, written with strokes of equal width, moved, turned, bent and then broken
+into dots. Letters are kept as lines of points, so that bending moves points and strokes keep their
+width.
 """
 
 from __future__ import annotations
@@ -58,15 +60,17 @@ CENTRE_SPREAD = (
 
 _SPACING = 1.5  # pixels between the discs that make up a stroke, at most
 _POINTS = 4096  # of one letter, at most
-_PLACES = 60  # places tried for two letters before they are transformed anew: few, and letters get smaller
+# places tried for two letters before they are transformed anew: few, and letters get smaller
+_PLACES = 60
 _TRIES = 100 * _PLACES  # before other letters are drawn
 _RING_HALF = RING + 4
 _PATCH_MASK = np.uint64(2**PATCH - 1)
 
 
 class Level(NamedTuple):
-    """One difficulty. Deviations of the shared and of the per-letter part of the transform: of p in the
-    size 0.5^p, of the rotation in degrees, of the shear; radius range in pixels; least separation."""
+    """One difficulty. Deviations of the shared and of the per-letter part of the transform: of p in
+    the size 0.5^p, of the rotation in degrees, of the shear; radius range in pixels; least
+    separation."""
 
     shared: tuple[float, float, float]
     own: tuple[float, float, float]
@@ -85,10 +89,10 @@ LEVELS = {
 class CabcRecord:
     """How drawings were made, for checking them.
 
-    fonts: int64 [n]. letters: int64 [n, 2], 0 for A. rings: int64 [n, 2, 2], rows and columns. labels: int64
-    [n]. centroids: float64 [n, 2, 2]. overlaps: float64 [n, 2], the share of each grown letter that
-    the other covers. ink: bool [n, 2, canvas, canvas], the letters' strokes. problems: uint64 [n],
-    the numbers the drawings are pure functions of.
+    fonts: int64 [n]. letters: int64 [n, 2], 0 for A. rings: int64 [n, 2, 2], rows and columns.
+    labels: int64 [n]. centroids: float64 [n, 2, 2]. overlaps: float64 [n, 2], the share of each
+    grown letter that the other covers. ink: bool [n, 2, canvas, canvas], the letters' strokes.
+    problems: uint64 [n], the numbers the drawings are pure functions of.
     """
 
     fonts: np.ndarray
@@ -103,7 +107,8 @@ class CabcRecord:
 
 @lru_cache(maxsize=1)
 def _stamps() -> tuple[np.ndarray, ...]:
-    """Pens of the stroke, of it grown by 9 and by 14 pixels (rows of bits); the ring, its inside."""
+    """Pens of the stroke, of it grown by 9 and by 14 pixels (rows of bits); the ring, its
+    inside."""
     outer, inner = (disc_stamp(r, _RING_HALF) for r in (RING, RING_INSIDE))
     pens = [disc_bits(STROKE / 2 + grown) for grown in (0, CLEAR, RING_CLEAR)]
     return (*pens, outer - np.minimum(outer, inner), inner)
@@ -120,7 +125,8 @@ def _normal_within_two(state, deviation):
 
 @njit(inline="always")
 def _transform(state, shared, own, out):
-    """Row by row the 2 x 2 matrix of a letter: shear, then size per axis, then rotation; rows first."""
+    """Row by row the 2 x 2 matrix of a letter: shear, then size per axis, then rotation; rows
+    first."""
     size_y = 0.5 ** (shared[0] + _normal_within_two(state, own[0]))
     size_x = 0.5 ** (shared[1] + _normal_within_two(state, own[0]))
     angle = (shared[2] + _normal_within_two(state, own[1])) * (np.pi / 180)
@@ -137,7 +143,8 @@ def _transform(state, shared, own, out):
 def _bumps(state, half, bumps):
     """A smooth displacement, in each direction the sum of ten Gaussians of either sign.
 
-    bumps: float64 [20, 3], centre row and column within `half` of the letter's middle, signed height.
+    bumps: float64 [20, 3], centre row and column within `half` of the letter's middle, signed
+    height.
     """
     for b in range(2 * BUMPS):
         bumps[b, 0] = (2 * uniform(state) - 1) * half
@@ -161,8 +168,8 @@ def _bend(bumps, y, x):
 def _write(points, starts, matrix, bumps, pen_points):
     """Transform and bend a letter and fill gaps between its points.
 
-    pen_points: float64 [_POINTS, 2], filled with places of the pen, at most 1.5 pixels apart, around
-    their mean. Returns how many.
+    pen_points: float64 [_POINTS, 2], filled with places of the pen, at most 1.5 pixels apart,
+    around their mean. Returns how many.
     """
     n = 0
     last_y = last_x = 0.0
@@ -238,7 +245,8 @@ def _trace(bits, pen, pen_points, n, y, x):
 def _write_letters(state, letters, level, canvas):
     """Draw a transform and a bend for both letters and write them down around their centroids.
 
-    letters: ((points, starts), (points, starts)). level: the fields of `Level`. canvas: see `_scratch`.
+    letters: ((points, starts), (points, starts)). level: the fields of `Level`. canvas: see
+    `_scratch`.
     """
     shared_sd, own_sd = level[0], level[1]
     shared = np.empty(4)
@@ -256,7 +264,8 @@ def _write_letters(state, letters, level, canvas):
 
 @njit
 def _place_letters(state, level, stamps, side, canvas):
-    """Find places for both letters. False if they overlap too much or too little or leave the canvas."""
+    """Find places for both letters. False if they overlap too much or too little or leave the
+    canvas."""
     pen_points, counts, ink, grown, reserved, centroids, overlaps, boxes = canvas
     radius_range, separation = level[2], level[3]
     radius = radius_range[0] + uniform(state) * (radius_range[1] - radius_range[0])
@@ -288,8 +297,8 @@ def _place_letters(state, level, stamps, side, canvas):
 
 @njit(inline="always")
 def _own_places(pen_points, n, centroid, other_reserved, places):
-    """Whole pixels along a letter's strokes that the other letter keeps clear of, at a ring's distance from
-    the edge. places: int64 [_POINTS, 2]. Returns how many."""
+    """Whole pixels along a letter's strokes that the other letter keeps clear of, at a ring's
+    distance from the edge. places: int64 [_POINTS, 2]. Returns how many."""
     m = 0
     side = other_reserved.shape[0]
     for k in range(n):
@@ -326,8 +335,9 @@ def _choose_weighted(state, places, n, middle):
 def _mark(state, label, places, numbers, side, rings):
     """Choose the places of both rings. places: int64 [2, _POINTS, 2]; numbers: int64 [2].
 
-    The distance is drawn before it is known on which letter the second ring falls, from those at which
-    both have room, so that it says nothing of the label. False where there is no such distance.
+    The distance is drawn before it is known on which letter the second ring falls, from those at
+    which both have room, so that it says nothing of the label. False where there is no such
+    distance.
     """
     if numbers[0] == 0 or numbers[1] == 0:
         return False
@@ -428,8 +438,9 @@ def _draw(problem, fonts, level, stamps, image, canvas, rings, facts):
 
 @njit
 def _scratch(side, words):
-    """Room to draw in, for both letters: places of the pen around the centroid float64 [2, _POINTS, 2],
-    how many int64 [2], bitmaps of ink, of grown and of reserved letters, centroids, overlaps, boxes."""
+    """Room to draw in, for both letters: places of the pen around the centroid float64 [2, _POINTS,
+    2], how many int64 [2], bitmaps of ink, of grown and of reserved letters, centroids, overlaps,
+    boxes."""
     bitmaps = np.empty((3, 2, side, words), np.uint64)
     pen_points, counts = np.empty((2, _POINTS, 2)), np.empty(2, np.int64)
     centroids, overlaps, boxes = np.empty((2, 2)), np.empty(2), np.empty((2, 4))
@@ -449,14 +460,14 @@ def _fill(indices, key, split, fonts, level, stamps, side, words, by_area, x, la
 
 
 class ClutteredABC(ContourTask):
-    """Say whether two rings lie on the same of two dotted, overlapping letters.
+    """Say whether two rings lie on the same letter of two.
 
-    Inputs: float32 [n, 1, size, size]. Difficulties: easy, intermediate, hard (`LEVELS`). The split of a
-    problem is decided by the hash of the number it is drawn from. Letters come from stroke fonts of our
-    own (`tasks.strokes`); the published set uses other fonts of strokes.
+    Inputs: float32 [n, 1, size, size]. Difficulties: easy, intermediate, hard (`LEVELS`). The split
+    of a problem is decided by the hash of the number it is drawn from. Letters come from stroke
+    fonts of our own (`tasks.strokes`); the published set uses other fonts of strokes.
 
-    size: pixels a side of the inputs, reduced from a drawing of 350. fonts: names of fonts to use, by
-    default all. reduction, flips: see `ContourTask`.
+    size: pixels a side of the inputs, reduced from a drawing of 350. fonts: names of fonts to use,
+    by default all. reduction, flips: see `ContourTask`.
     """
 
     presets = {

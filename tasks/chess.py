@@ -13,7 +13,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec
 from tasks.chess_sources import holds_mates, read_file, read_hub, warn_of
 from tasks.sampling import mix, permute_many, stream_key
@@ -26,10 +26,11 @@ _RANGE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)(%?)")
 
 
 def ranks(difficulty: Difficulty, puzzles: int) -> tuple[int, int]:
-    """First rank, and the one after the last, of a range of puzzles sorted by rating, easiest first.
+    """First rank, and the one after the last, of a range of puzzles sorted by rating, easiest
+    first.
 
-    "0-600000" names ranks, "0-50%" a share of them. ValueError for anything else, and for a range that
-    is empty or reaches past the last puzzle.
+    "0-600000" names ranks, "0-50%" a share of them. ValueError for anything else, and for a range
+    that is empty or reaches past the last puzzle.
     """
     match = _RANGE.fullmatch(difficulty.replace(" ", "")) if isinstance(difficulty, str) else None
     if match:
@@ -39,14 +40,15 @@ def ranks(difficulty: Difficulty, puzzles: int) -> tuple[int, int]:
         if first < last and bounds[1] <= whole:
             return first, last
     raise ValueError(
-        f"chess difficulty of rated puzzles must be a range of ranks, easiest first, such as 0-50% or "
-        f"0-{puzzles // 2} (there are {puzzles:,} puzzles), not {difficulty!r}"
+        "chess difficulty of rated puzzles must be a range of ranks, easiest first, such as 0-50%"
+        f" or 0-{puzzles // 2} (there are {puzzles:,} puzzles), not {difficulty!r}"
     )
 
 
 @dataclass(frozen=True)
 class RankedSpec(TaskSpec):
-    """A spec whose difficulties are ranges of ranks; any range that makes sense, not the usual ones alone."""
+    """A spec whose difficulties are ranges of ranks; any range that makes sense, not the usual ones
+    alone."""
 
     source: str = ""
 
@@ -68,7 +70,8 @@ def _hashes(planes):
 
 @dataclass(frozen=True)
 class Puzzles:
-    """planes: uint64 [n, 12] bitboards. squares: int64 [n, 2], origin and destination. rating: int64 [n].
+    """planes: uint64 [n, 12] bitboards. squares: int64 [n, 2], origin and destination. rating:
+    int64 [n].
 
     Sorted by rating, ties as in the source. bucket: int64 [n] in 0..9, by the hash of the position.
     """
@@ -86,8 +89,8 @@ def _puzzles(source: str) -> Puzzles:
     if source == "hub":
         columns, left_out = read_hub(
             HUB_ID,
-            "download lichess_db_puzzle.csv.zst from https://database.lichess.org/#puzzles and name the "
-            "file with --set task.source=FILE",
+            "download lichess_db_puzzle.csv.zst from https://database.lichess.org/#puzzles and name"
+            " the file with --set task.source=FILE",
         )
     else:
         columns, left_out = read_file(MATES if source == "mates" else Path(source).expanduser())
@@ -104,19 +107,21 @@ def _puzzles(source: str) -> Puzzles:
 
 
 class Chess(Task):
-    """Inputs: float32 [n, 12, 8, 8], a plane per piece type K, Q, B, N, R, P, the mover's first. Targets:
-    int64 [n, 8, 8], 1 on the origin and the destination of the move. The mover always plays upwards: row 0
-    is the first rank from its side, column 0 file a.
+    """Mark the best move in a chess puzzle.
 
-    source: "mates" (positions with exactly one mating first move, embedded; the difficulty is mate in 1, 2
-    or 3), a CSV file of Lichess puzzles (.csv, .gz or .zst; or of mates with a column MateIn), or
-    "hub" for all of them. Lichess puzzles are sorted by rating, easiest first, and the difficulty is a range
-    of ranks: "0-600000" (the published training set) and "600000-700000" (the published test set), or
-    shares of whatever there is, as the easier half "0-50%". A hash of the position decides its split,
-    80 : 10 : 10, and `seed` only shuffles.
+    Inputs: float32 [n, 12, 8, 8], a plane per piece type K, Q, B, N, R, P, the mover's first.
+    Targets: int64 [n, 8, 8], 1 on the origin and the destination of the move. The mover always
+    plays upwards: row 0 is the first rank from its side, column 0 file a.
 
-    augment: "mirror" swaps left and right half of the time, which keeps the answer right where nobody may
-    castle, as in the mates; or "none". By default "mirror" for mates.
+    source: "mates" (positions with exactly one mating first move, embedded; the difficulty is mate
+    in 1, 2 or 3), a CSV file of Lichess puzzles (.csv, .gz or .zst; or of mates with a column
+    MateIn), or "hub" for all of them. Lichess puzzles are sorted by rating, easiest first, and the
+    difficulty is a range of ranks: "0-600000" (the published training set) and "600000-700000" (the
+    published test set), or shares of whatever there is, as the easier half "0-50%". A hash of the
+    position decides its split, 80 : 10 : 10, and `seed` only shuffles.
+
+    augment: "mirror" swaps left and right half of the time, which keeps the answer right where
+    nobody may castle, as in the mates; or "none". By default "mirror" for mates.
 
     A prediction is the two squares with the highest score; it is right if both are.
     """
@@ -234,12 +239,13 @@ class Chess(Task):
         return (self.predict(logits, batch) * batch.targets).flatten(1).sum(1) / 2
 
     def picture(self, inputs: Tensor) -> Tensor:
-        """float [n, 3, 64, 64]: the board, 8 pixels a square, in the order of the planes: the mover's first
-        rank is on top, its pieces white."""
+        """float [n, 3, 64, 64]: the board, 8 pixels a square, in the order of the planes: the
+        mover's first rank is on top, its pieces white."""
         return draw_boards(inputs)
 
 
-# --- drawing -----------------------------------------------------------------------------------------
+# --- drawing
+# -----------------------------------------------------------------------------------------
 
 _GLYPHS = {
     "K": ("...#...", ".#####.", "...#...", ".#.#.#.", "#######", ".#####.", ".#####."),

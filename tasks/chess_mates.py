@@ -2,16 +2,16 @@
 
     python -m tasks.chess_mates --count 2000 --seed 0 --out mates.csv.gz
 
-A compiled move generator plays random legal games and searches every position on the way: a mate in n is kept
-if the side to move can force mate in n moves and no sooner, and exactly one first move does so against
-every defence; one position a game. Mates in three are looked for by checks alone, then proved like the rest. The search is exhaustive: all moves of both sides, promotions to all four pieces and
-captures en passant among them. Castling is left out of the games, so no position has the right to it.
-Positions are handed on only if python-chess finds them legal.
+A compiled move generator plays random legal games and searches every position on the way: a mate in
+n is kept if the side to move can force mate in n moves and no sooner, and exactly one first move
+does so against every defence; one position a game. Mates in three are looked for by checks alone,
+then proved like the rest. The search is exhaustive: all moves of both sides, promotions to all four
+pieces and captures en passant among them. Castling is left out of the games, so no position has the
+right to it. Positions are handed on only if python-chess finds them legal.
 """
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import io
 import sys
@@ -21,6 +21,7 @@ import chess
 import numpy as np
 from numba import njit
 
+from foundations.command import Parser
 from tasks.sampling import below, stream, stream_key
 
 # Pieces are 1..6 = P N B R Q K, positive for White; squares 0 = a1, 1 = b1, ..., 63 = h8, as in
@@ -121,7 +122,8 @@ def _pawn_moves(board, side, en_passant, origin, moves, n):
 
 @njit
 def _pseudo_moves(board, side, en_passant, moves):
-    """All moves but for castling, those that leave the own king attacked included; returns their number."""
+    """All moves but for castling, those that leave the own king attacked included; returns their
+    number."""
     n = 0
     for origin in range(64):
         piece = board[origin] * side
@@ -153,7 +155,8 @@ def _pseudo_moves(board, side, en_passant, moves):
 
 @njit
 def _make(board, kings, side, move):
-    """Play a move; returns (captured piece, the square that can now be captured en passant or -1)."""
+    """Play a move; returns (captured piece, the square that can now be captured en passant or
+    -1)."""
     origin, to = move % 64, (move // 64) % 64
     promotion = (move // 4096) % 8
     captured = board[to]
@@ -192,9 +195,9 @@ def _safe(board, kings, side):
 def _mating_moves(board, kings, side, en_passant, n, most, checks, moves, depth):
     """How many first moves of `side` force mate within n moves, counting up to `most`.
 
-    checks: look only at moves of `side` that give check; else at all. moves: scratch, two rows a move
-    from row `depth` on; moves[row, -1] holds the reply that refuted last. The first mating move found
-    is left in moves[depth, -2].
+    checks: look only at moves of `side` that give check; else at all. moves: scratch, two rows a
+    move from row `depth` on; moves[row, -1] holds the reply that refuted last. The first mating
+    move found is left in moves[depth, -2].
     """
     found = 0
     mine = moves[depth]
@@ -247,7 +250,8 @@ def scratch():
 
 @njit
 def only_mate(board, kings, side, en_passant, deepest, moves):
-    """(n, move) if the side to move has a mate in n <= deepest, none shorter, and one first move only.
+    """(n, move) if the side to move has a mate in n <= deepest, none shorter, and one first move
+    only.
 
     (0, 0) if there is no such mate, or several first moves force it.
     """
@@ -264,8 +268,8 @@ def only_mate(board, kings, side, en_passant, deepest, moves):
 def _play(key, game, n, board, kings):
     """Play random game number `game` up to a position with an only mate in n; returns (side, move).
 
-    (0, 0) if it ends without one. board: int8 [64], left at the position; kings: int64 [2]. The search
-    starts at a random move, so that positions come from all stages of the game.
+    (0, 0) if it ends without one. board: int8 [64], left at the position; kings: int64 [2]. The
+    search starts at a random move, so that positions come from all stages of the game.
     """
     state = stream(key, game)
     board[:] = _START
@@ -276,7 +280,8 @@ def _play(key, game, n, board, kings):
     first = _FIRST_PLY + below(state, _LAST_PLY - _FIRST_PLY)
     for ply in range(_LAST_PLY):
         if ply >= first and en_passant < 0:
-            # Few positions have a mate in three, and all moves are many: look for mates by checks first.
+            # Few positions have a mate in three, and all moves are many: look for mates by checks
+            # first.
             hopeful = n < 3 or _mating_moves(board, kings, side, en_passant, n, 1, True, moves, 0)
             if hopeful:
                 length, move = only_mate(board, kings, side, en_passant, n, moves)
@@ -322,7 +327,8 @@ def from_board(board: chess.Board) -> tuple[np.ndarray, np.ndarray, int, int]:
 
 
 def generate(n: int, count: int, seed: int = 0) -> list[tuple[str, str, int]]:
-    """`count` rows (FEN, mating move in UCI, n), no position twice, each from a random game of its own."""
+    """`count` rows (FEN, mating move in UCI, n), no position twice, each from a random game of its
+    own."""
     key = stream_key("mates", seed, "train", n)
     board, kings = np.empty(64, np.int8), np.empty(2, np.int64)
     rows: dict[str, tuple[str, str, int]] = {}
@@ -341,7 +347,8 @@ def generate(n: int, count: int, seed: int = 0) -> list[tuple[str, str, int]]:
 
 
 def write(rows: list[tuple[str, str, int]], path: Path) -> None:
-    """Write a gzipped CSV with the columns FEN, Moves, MateIn; the same rows give the same bytes."""
+    """Write a gzipped CSV with the columns FEN, Moves, MateIn; the same rows give the same
+    bytes."""
     text = "".join(f"{fen},{move},{n}\n" for fen, move, n in rows)
     raw = io.BytesIO()
     with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=9, mtime=0) as packed:
@@ -351,9 +358,7 @@ def write(rows: list[tuple[str, str, int]], path: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tasks.chess_mates", description=__doc__.split("\n", 1)[0]
-    )
+    parser = Parser(prog="python -m tasks.chess_mates", description=__doc__.split("\n", 1)[0])
     parser.add_argument(
         "--count", type=int, default=1000, help="positions of each of mate in 1, 2, 3"
     )

@@ -37,7 +37,8 @@ _NAMED = 8  # how many left-out lines a message names
 class Row(NamedTuple):
     """A puzzle as read. number: of its line in the file, from 1. rating: or the n of a mate in n.
 
-    solves: the moves begin with the answer; else with the opponent's move before it, as Lichess has it.
+    solves: the moves begin with the answer; else with the opponent's move before it, as Lichess has
+    it.
     """
 
     number: int
@@ -51,7 +52,8 @@ class Malformed(ValueError):
     """A row that is no puzzle; it is left out, counted and named."""
 
 
-# --- rows of a file ----------------------------------------------------------------------------------
+# --- rows of a file
+# ----------------------------------------------------------------------------------
 
 
 #: What text, CSV and both packers raise for a file that is not what its name says.
@@ -72,7 +74,8 @@ def _looks_like_fen(field: str) -> bool:
 
 
 def _columns(first: list[str]) -> tuple[dict[str, int], bool]:
-    """(places of fen, moves, rating; whether the first row is a header). ValueError if neither fits."""
+    """(places of fen, moves, rating; whether the first row is a header). ValueError if neither
+    fits."""
     names = [field.strip().lower() for field in first]
     if "fen" in names and "moves" in names:
         rating = "matein" if "matein" in names else "rating"
@@ -97,7 +100,8 @@ def holds_mates(path: Path) -> bool:
 
 
 def rows_of_csv(path: Path, data: bytes) -> Iterator[Row]:
-    """The puzzles of a CSV file: Lichess's, with or without its header, or one with FEN, Moves, MateIn.
+    """The puzzles of a CSV file: Lichess's, with or without its header, or one with FEN, Moves,
+    MateIn.
 
     Without a header, the FEN is wherever the first line has one, moves and rating follow it.
     """
@@ -126,7 +130,8 @@ def _row(
     return Row(number, fields[fen], fields[moves], fields[rating], solves)
 
 
-# --- one puzzle --------------------------------------------------------------------------------------
+# --- one puzzle
+# --------------------------------------------------------------------------------------
 
 
 def _flipped(squares: int) -> int:
@@ -135,7 +140,8 @@ def _flipped(squares: int) -> int:
 
 
 def encode(board: chess.Board, move: chess.Move) -> tuple[list[int], int, int]:
-    """(12 bitboards, origin, destination) as published: the mover's K, Q, B, N, R, P, then the other's.
+    """(12 bitboards, origin, destination) as published: the mover's K, Q, B, N, R, P, then the
+    other's.
 
     Bit 0 is a1, bit 7 h1, bit 8 a2. Ranks of board and move are turned when Black moves.
     """
@@ -173,15 +179,16 @@ def solve(row: Row) -> tuple[chess.Board, chess.Move, int]:
     return board, answer, rating
 
 
-# --- a whole source ----------------------------------------------------------------------------------
+# --- a whole source
+# ----------------------------------------------------------------------------------
 
 
 def encoded(rows: Iterable[Row], name: str) -> tuple[dict[str, np.ndarray], list[str]]:
     """(columns, what was left out) of all rows.
 
-    Columns: planes uint64 [n, 12], origin and to uint8 [n], rating int32 [n], line int64 [n]. A position
-    that comes again with its answer is kept once. ValueError, naming file and line, for an illegal move
-    and where no row is a puzzle.
+    Columns: planes uint64 [n, 12], origin and to uint8 [n], rating int32 [n], line int64 [n]. A
+    position that comes again with its answer is kept once. ValueError, naming file and line, for an
+    illegal move and where no row is a puzzle.
     """
     planes: list[list[int]] = []
     facts: list[tuple[int, int, int, int]] = []
@@ -274,7 +281,8 @@ def _stored(folder: Path) -> tuple[dict[str, np.ndarray], list[str]] | None:
 
 
 def read_file(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
-    """`encoded` of a CSV file, from the Arrow data set kept under the hash of its content if there is one."""
+    """`encoded` of a CSV file, from the Arrow data set kept under the hash of its content if there
+    is one."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -292,7 +300,8 @@ def read_file(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
 
 
 def read_hub(hub_id: str, advice: str) -> tuple[dict[str, np.ndarray], list[str]]:
-    """`encoded` of the hub's puzzles, kept like those of a file under the fingerprint of the data set."""
+    """`encoded` of the hub's puzzles, kept like those of a file under the fingerprint of the data
+    set."""
     found = hub_dataset(hub_id, None, "train", advice)
     folder = _folder() / hashlib.sha256(f"{FORMAT} {found._fingerprint}".encode()).hexdigest()[:24]
     held = _stored(folder)

@@ -9,13 +9,13 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from tasks.base import Batch, Task
 from tasks.drawing import REDUCTIONS
 from tasks.sampling import mix, next_u64, stream
 
-#: The sample-efficiency runs of Lüddecke and Ecker: Adam at a constant rate, stopping early after 20
-#: validations, one every 100 steps, without a better loss.
+#: The sample-efficiency runs of Lüddecke and Ecker: Adam at a constant rate, stopping early after
+#: 20 validations, one every 100 steps, without a better loss.
 PAPER_TRAINING = {
     "steps": 25_000,
     "batch_size": 196,
@@ -65,9 +65,9 @@ def check_whole(what: str, value: object, low: int, high: int) -> int:
 class ContourTask(Task):
     """A task drawn in ink on a square canvas, with values -0.5 (empty) to 0.5 (ink).
 
-    size: pixels a side of the inputs. canvas: pixels a side of the drawing. reduction: "nearest", as in
-    the published results, or "area" (the mean), kinder to thin lines at small sizes. flips: whether
-    `augment` mirrors problems at random.
+    size: pixels a side of the inputs. canvas: pixels a side of the drawing. reduction: "nearest",
+    as in the published results, or "area" (the mean), kinder to thin lines at small sizes. flips:
+    whether `augment` mirrors problems at random.
     """
 
     def __init__(self, size: int, canvas: int, reduction: str, flips: bool) -> None:
@@ -79,7 +79,8 @@ class ContourTask(Task):
         self.flips = bool(flips)
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Mirror each problem left-right and top-bottom with probability one half each, if `flips`."""
+        """Mirror each problem left-right and top-bottom with probability one half each, if
+        `flips`."""
         if not self.flips:
             return batch
         device = batch.inputs.device

@@ -1,8 +1,8 @@
 """Compiled drawing shared by the contour tasks: stamps, bitmaps and reduction.
 
-A *stamp* is a small picture made once (a paddle, a disc, a ring). A *bitmap* is a canvas of one bit a
-pixel, 64 pixels a word, in which "does this shape meet anything?" is a few AND instructions. Bitmaps
-carry one empty word on either side, so that shapes may hang over the edge.
+A *stamp* is a small picture made once (a paddle, a disc, a ring). A *bitmap* is a canvas of one bit
+a pixel, 64 pixels a word, in which "does this shape meet anything?" is a few AND instructions.
+Bitmaps carry one empty word on either side, so that shapes may hang over the edge.
 """
 
 from __future__ import annotations
@@ -47,10 +47,12 @@ def _doubled_grid(reach: int) -> tuple[np.ndarray, np.ndarray]:
 def line_stamp(
     degrees: float, length: float, thickness: float, reach: int, overrun: float = 0.0
 ) -> np.ndarray:
-    """uint8 [2 * reach + 1] squared: a line that ends in the middle, having come from `degrees` + 180.
+    """uint8 [2 * reach + 1] squared: a line that ends in the middle, having come from `degrees` +
+    180.
 
-    degrees: counter-clockwise from the direction of growing columns. length, thickness: pixels; the line
-    runs `overrun` pixels past either end, as one drawn from pixel to pixel, both included, does.
+    degrees: counter-clockwise from the direction of growing columns. length, thickness: pixels; the
+    line runs `overrun` pixels past either end, as one drawn from pixel to pixel, both included,
+    does.
     """
     rows, columns = _doubled_grid(reach)
     angle = np.deg2rad(degrees)
@@ -76,14 +78,16 @@ def near_line(degrees: float, length: float, distance: float, reach: int) -> np.
 
 
 def disc_bits(radius: float) -> np.ndarray:
-    """uint64 [2r + 1]: the pixels within `radius` of the middle one, as rows of bits, r = ceil(radius)."""
+    """uint64 [2r + 1]: the pixels within `radius` of the middle one, as rows of bits, r =
+    ceil(radius)."""
     r = int(np.ceil(radius))
     rows, columns = np.meshgrid(*2 * (np.arange(-r, r + 1),), indexing="ij")
     return pack_rows(np.hypot(rows, columns) <= radius)
 
 
 def pack_rows(shape: np.ndarray) -> np.ndarray:
-    """uint64 [..., h]: rows of a bool [..., h, w] as bits, column 0 lowest. ValueError if w > 64."""
+    """uint64 [..., h]: rows of a bool [..., h, w] as bits, column 0 lowest. ValueError if w >
+    64."""
     if shape.shape[-1] > 64:
         raise ValueError(f"a stamp has at most 64 columns, not {shape.shape[-1]}")
     powers = _ONE << np.arange(shape.shape[-1], dtype=np.uint64)
@@ -187,7 +191,8 @@ def window_count(bits, top, left, side, side_mask):
 
 @njit(inline="always")
 def paint_max(image, stamp, top, left, brightness):
-    """Ink combines by maximum. image: uint8 [h, w]; brightness scales the stamp, 256 is all of it."""
+    """Ink combines by maximum. image: uint8 [h, w]; brightness scales the stamp, 256 is all of
+    it."""
     for r in range(max(0, -top), min(stamp.shape[0], image.shape[0] - top)):
         for c in range(max(0, -left), min(stamp.shape[1], image.shape[1] - left)):
             value = np.uint8((np.int64(stamp[r, c]) * brightness) >> 8)
@@ -260,7 +265,8 @@ def reduce_into(image, out, by_area, low):
 
 
 def reduce(image: np.ndarray, size: int, reduction: str = "nearest") -> np.ndarray:
-    """float32 [size, size] in -0.5..0.5 of a square uint8 picture: what the tasks do to a canvas."""
+    """float32 [size, size] in -0.5..0.5 of a square uint8 picture: what the tasks do to a
+    canvas."""
     out = np.empty((size, size), np.float32)
     reduce_into(np.ascontiguousarray(image), out, reduction == "area", -0.5)
     return out

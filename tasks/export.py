@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 _CHUNK = 256  # problems made and written at a time
 
 
-# --- parquet -----------------------------------------------------------------------------------------
+# --- parquet
+# -----------------------------------------------------------------------------------------
 
 
 def _array(shape: tuple[int, ...], dtype: str) -> Any:
@@ -70,10 +71,10 @@ def export(
 ) -> Path:
     """Write the first `count` problems of a split to a folder that `datasets.load_dataset` reads.
 
-    The folder holds data/SPLIT-00000-of-00001.parquet and a card, README.md. Columns: index, inputs,
-    targets and, where the task has one, mask, shaped as in a `Batch`. options: those the task was loaded
-    with, for the card. Returns the parquet file. ValueError if the folder is not empty, and for
-    whatever the task can't do.
+    The folder holds data/SPLIT-00000-of-00001.parquet and a card, README.md. Columns: index,
+    inputs, targets and, where the task has one, mask, shaped as in a `Batch`. options: those the
+    task was loaded with, for the card. Returns the parquet file. ValueError if the folder is not
+    empty, and for whatever the task can't do.
     """
     import pyarrow.parquet as pq
 
@@ -134,8 +135,10 @@ def _card(
         "",
         about,
         "",
-        f"{count:,} {split} problems of {spec.difficulty_label} {difficulty}, seed {seed}. "
-        f"The best constant answer is right on {spec.chance:.2%} of problems.",
+        (
+            f"{count:,} {split} problems of {spec.difficulty_label} {difficulty}, seed {seed}. "
+            f"The best constant answer is right on {spec.chance:.2%} of problems."
+        ),
         "",
         "| column | what | type |",
         "|---|---|---|",
@@ -143,8 +146,10 @@ def _card(
         "",
         "Made by, and the same again from:",
         "",
-        f"    python -m tasks export {spec.name} --difficulty {difficulty} --count {count} --seed {seed} "
-        f"--split {split}{settings} --out DIR",
+        (
+            f"    python -m tasks export {spec.name} --difficulty {difficulty} --count {count}"
+            f" --seed {seed} --split {split}{settings} --out DIR"
+        ),
         "",
         "Read it with:",
         "",
@@ -156,7 +161,8 @@ def _card(
     return "\n".join(lines)
 
 
-# --- pictures ----------------------------------------------------------------------------------------
+# --- pictures
+# ----------------------------------------------------------------------------------------
 
 _INK, _PAPER, _ANSWER = (25, 25, 30), (255, 255, 255), (0.0, 0.45, 0.70)
 _CELL, _GAP, _TITLE = 224, 14, 22
@@ -172,7 +178,8 @@ def _enlarged(picture: Tensor, side: int) -> np.ndarray:
 
 
 def _with_answer(picture: Tensor, target: Tensor) -> Tensor:
-    """A picture [3, H, W] with the sites of a dense answer painted; the picture may have more pixels a site."""
+    """A picture [3, H, W] with the sites of a dense answer painted; the picture may have more
+    pixels a site."""
     marks = (target if target.dim() == 2 else target[None]) != 0
     for axis in (0, 1):
         marks = marks.repeat_interleave(picture.shape[1 + axis] // marks.shape[axis], axis)
@@ -191,8 +198,8 @@ def preview(
 ) -> None:
     """Draw the first problems of a split with their answers into an image file.
 
-    A dense answer is painted over a second copy of the problem; any other is in its title. ValueError
-    for whatever the task can't do, and for a file name that no image format has.
+    A dense answer is painted over a second copy of the problem; any other is in its title.
+    ValueError for whatever the task can't do, and for a file name that no image format has.
     """
     from PIL import Image, ImageDraw, ImageFont
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec
 from tasks.sampling import permute_many, stream_key
 from tasks.sources import MissingData, hub_dataset, local_dataset, reachable
@@ -39,11 +39,13 @@ class Pictures(NamedTuple):
         return Pictures(self.images[chosen], self.labels[chosen])
 
 
-# --- reading -----------------------------------------------------------------------------------------
+# --- reading
+# -----------------------------------------------------------------------------------------
 
 
 def _column(dataset: Dataset, kind: str) -> str:
-    """The name of the image or label column, by the type of what is in it; ValueError if none will do."""
+    """The name of the image or label column, by the type of what is in it; ValueError if none will
+    do."""
     import datasets
     import pyarrow as pa
 
@@ -79,7 +81,8 @@ def _decode(encoded: dict[str, Any], channels: int) -> np.ndarray:
 
 
 def decoded(dataset: Dataset, channels: int, size: tuple[int, int]) -> Pictures:
-    """All images of a data set. ValueError if one is of another size than `size` (rows, columns)."""
+    """All images of a data set. ValueError if one is of another size than `size` (rows,
+    columns)."""
     import datasets
 
     image, label = _column(dataset, "image"), _column(dataset, "label")
@@ -101,13 +104,14 @@ def decoded(dataset: Dataset, channels: int, size: tuple[int, int]) -> Pictures:
     return Pictures(torch.from_numpy(pixels), labels)
 
 
-# --- tasks -------------------------------------------------------------------------------------------
+# --- tasks
+# -------------------------------------------------------------------------------------------
 
 _AUGMENTATIONS = ("crop", "flip")
 _ALL = (10**9,)  # every training image there is: a plan takes no more than a split holds
 
-#: What a study of each size uses. paper: 160 epochs of CIFAR-10 and SGD from 0.1 as in the public code of
-#: Schwarzschild et al. 2021, with cosine decay in place of its two steps.
+#: What a study of each size uses. paper: 160 epochs of CIFAR-10 and SGD from 0.1 as in the public
+#: code of Schwarzschild et al. 2021, with cosine decay in place of its two steps.
 _PRESETS = {
     "smoke": {"train": {"batch_size": 64}, "evaluation": {"iterations": 8}},
     "quick": {
@@ -140,11 +144,11 @@ _PRESETS = {
 class ImageTask(Task):
     """Images of one size to classify. Inputs: float32 [n, C, H, W], normalised. Targets: int64 [n].
 
-    Test problems are the test images; validation ones are a tenth of the training images, chosen by a
-    hash of their pixels. Each is used once: `seed` only shuffles. data_dir: a folder of parquet files
-    or pictures (see `sources.local_dataset`), instead of the online source. augment: "crop" (a shift
-    of up to 4 pixels, black coming in), "flip" (left to right), "crop+flip" or "none"; by default as
-    published.
+    Test problems are the test images; validation ones are a tenth of the training images, chosen by
+    a hash of their pixels. Each is used once: `seed` only shuffles. data_dir: a folder of parquet
+    files or pictures (see `sources.local_dataset`), instead of the online source. augment: "crop"
+    (a shift of up to 4 pixels, black coming in), "flip" (left to right), "crop+flip" or "none"; by
+    default as published.
     """
 
     presets = _PRESETS
@@ -187,7 +191,8 @@ class ImageTask(Task):
 
     @classmethod
     def read(cls, split: str, data_dir: str | None) -> Pictures:
-        """The images of a source split, "train" or "test"; ValueError says what to download if absent."""
+        """The images of a source split, "train" or "test"; ValueError says what to download if
+        absent."""
         if data_dir is not None:
             found = local_dataset(data_dir, split)
         else:
@@ -198,8 +203,9 @@ class ImageTask(Task):
     def advice(cls) -> str:
         """What to download and where to put it."""
         return (
-            f"download its parquet files from https://huggingface.co/datasets/{cls.hub_id} into a folder "
-            "as train*.parquet and test*.parquet and name that folder with --data-dir (the option data_dir)"
+            f"download its parquet files from https://huggingface.co/datasets/{cls.hub_id} into a"
+            " folder as train*.parquet and test*.parquet and name that folder with --data-dir (the"
+            " option data_dir)"
         )
 
     @classmethod
@@ -252,7 +258,8 @@ class ImageTask(Task):
             )
             rows, columns = rows + shift[0], columns + shift[1]
         which = torch.arange(count, device=device)[:, None, None]
-        # The picked dimensions come out first, so the result lies in memory with channels innermost.
+        # The picked dimensions come out first, so the result lies in memory with channels
+        # innermost.
         picked = x[which, :, rows[:, :, None], columns[:, None, :]]
         return Batch(picked.permute(0, 3, 1, 2), batch.targets)
 
@@ -280,7 +287,7 @@ def _pictures(task: type[ImageTask], data_dir: str | None) -> dict[str, Pictures
 
 
 class Cifar10(ImageTask):
-    """CIFAR-10: photographs of ten kinds of things, 3 x 32 x 32 (Krizhevsky 2009)."""
+    """CIFAR-10: ten kinds of things, 3 x 32 x 32 (Krizhevsky 2009)."""
 
     name = "cifar10"
     channels, classes, size = 3, 10, (32, 32)
@@ -313,7 +320,7 @@ class Svhn(ImageTask):
 
 
 class Emnist(ImageTask):
-    """EMNIST balanced: handwritten digits and letters, upright, 1 x 28 x 28, 47 classes (Cohen et al. 2017)."""
+    """EMNIST balanced: digits and letters, 1 x 28 x 28 (upright, 47 classes, Cohen et al. 2017)."""
 
     name = "emnist"
     channels, classes, size = 1, 47, (28, 28)
@@ -328,7 +335,8 @@ class Emnist(ImageTask):
 
 
 def _emnist_online(split: str) -> Pictures:
-    """The published balanced split. The hub has no parquet files of it; torchvision knows its source."""
+    """The published balanced split. The hub has no parquet files of it; torchvision knows its
+    source."""
     from torchvision.datasets import EMNIST
 
     cache = os.environ.get("TORCH_HOME", os.path.join("~", ".cache", "torch"))
@@ -336,8 +344,9 @@ def _emnist_online(split: str) -> Pictures:
     raw = root / "EMNIST" / "raw"
     if not raw.is_dir() and not reachable(EMNIST.url):
         raise MissingData(
-            f"EMNIST is out of reach; download {EMNIST.url} and unpack its emnist-balanced-*-ubyte files "
-            f"into {raw}, or name a folder of train*.parquet and test*.parquet with --data-dir"
+            f"EMNIST is out of reach; download {EMNIST.url} and unpack its emnist-balanced-*-ubyte"
+            f" files into {raw}, or name a folder of train*.parquet and test*.parquet with"
+            " --data-dir"
         )
     found = EMNIST(str(root), split="balanced", train=split == "train", download=True)
     # The published files hold every image with rows and columns swapped.
@@ -345,7 +354,7 @@ def _emnist_online(split: str) -> Pictures:
 
 
 class Digits(ImageTask):
-    """scikit-learn's handwritten digits, 1 x 8 x 8, 1,797 in all (Alpaydin and Kaynak 1998).
+    """scikit-learn's handwritten digits, 1 x 8 x 8 (1,797 in all, Alpaydin and Kaynak 1998).
 
     Needs no network. A fifth of them, by the hash of their pixels, are test images.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numba import njit
 from torch import Tensor
 
-from names import unknown_name
+from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec
 from tasks.sampling import below, mix, next_u64, stream, stream_key, uniform
 
@@ -19,7 +20,8 @@ _TRIES = 40  # draws of an end cell before the maze is carved anew
 
 @njit(inline="always")
 def _edge_hash(a, b):
-    """Hash of the passage between cells a and b; a maze's is the sum, whatever the order of carving."""
+    """Hash of the passage between cells a and b; a maze's is the sum, whatever the order of
+    carving."""
     low, high = min(a, b), max(a, b)
     return mix(np.uint64(low) * np.uint64(0x100000001B3) + np.uint64(high) + np.uint64(1))
 
@@ -35,7 +37,8 @@ def split_of(tree_hash, start, end):
 
 @njit(inline="always")
 def _carve(cells, state, parent):
-    """Carve a random spanning tree of the cells x cells grid by depth-first search with backtracking.
+    """Carve a random spanning tree of the cells x cells grid by depth-first search with
+    backtracking.
 
     Fills `parent` (int32 [cells * cells]; the root has its own number) and returns (root, hash).
     """
@@ -87,8 +90,9 @@ def _carve(cells, state, parent):
 
 @njit
 def _open_walls(cells, state, parent, chance, right, down):
-    """Open each wall between two cells with that chance. right, down: uint8 [cells * cells], whether there is a
-    passage from a cell to the next in its row, or column, tree included. Returns the hash of the new ones."""
+    """Open each wall between two cells with that chance. right, down: uint8 [cells * cells],
+    whether there is a passage from a cell to the next in its row, or column, tree included. Returns
+    the hash of the new ones."""
     total = cells * cells
     right[:] = 0
     down[:] = 0
@@ -156,7 +160,8 @@ def _ways_out(cells, cell, right, down):
 
 @njit
 def _start_cell(state, cells, ways, right, down):
-    """A cell with one way out (ways = 1) or with more (2), uniform among them; -1 if none was met."""
+    """A cell with one way out (ways = 1) or with more (2), uniform among them; -1 if none was
+    met."""
     for _ in range(_TRIES):
         cell = below(state, cells * cells)
         if (_ways_out(cells, cell, right, down) == 1) == (ways == 1):
@@ -182,8 +187,8 @@ def _fill(
 ):
     """Draw problems into zeroed arrays. starts, ends: int64 [n], the cells of the end points.
 
-    chance: of each wall to be opened after carving. ways: 1 wants the start at a dead end, 2 where there are
-    more ways out, 0 where carving began.
+    chance: of each wall to be opened after carving. ways: 1 wants the start at a dead end, 2 where
+    there are more ways out, 0 where carving began.
     """
     total = cells * cells
     parent = np.empty(total, np.int32)
@@ -233,8 +238,8 @@ def _fill(
                 both = on_path[cell] & on_path[above]
                 _paint(x, mask, target, row, rw, cw, scale, True, both, 0)
         if not plain:
-            # Passages that no shortest path from the start takes. None joins two cells of the path: it
-            # would make it shorter.
+            # Passages that no shortest path from the start takes. None joins two cells of the path:
+            # it would make it shorter.
             for cell in range(total):
                 for onward, is_open in ((cell + 1, right[cell]), (cell + cells, down[cell])):
                     if is_open and parent[onward] != cell and parent[cell] != onward:
@@ -244,15 +249,16 @@ def _fill(
 
 
 @njit(nogil=True, cache=True)
-def _move(passages, x, target, key, moves_start):
-    """Move an end point of mazes drawn one pixel a cell, x float32 [n, 3, h, w], in place, to another cell (odd
-    row and column, counted from the first passage), and mark a shortest path in `target`, zeroed."""
+def _move(indices, passages, x, target, key, moves_start):
+    """Move an end point of mazes number `indices` drawn one pixel a cell, x float32 [n, 3, h, w],
+    in place, to another cell (odd row and column, counted from the first passage), and mark a
+    shortest path in `target`, zeroed."""
     count, rows, columns = passages.shape
     parent = np.empty(rows * columns, np.int32)
     queue = np.empty(rows * columns, np.int32)
     cells = np.empty(rows * columns, np.int32)
     for i in range(count):
-        state = stream(key, i)
+        state = stream(key, indices[i])
         start = -1
         end = -1
         top, left = rows, columns
@@ -308,7 +314,8 @@ def _move(passages, x, target, key, moves_start):
 
 @lru_cache(maxsize=8)
 def _count_problems(cells: int) -> dict[int, int]:
-    """Distinct problems by split, by walking every choice that the carving can make (small grids)."""
+    """Distinct problems by split, by walking every choice that the carving can make (small
+    grids)."""
     total = cells * cells
     neighbours = [
         [
@@ -356,24 +363,25 @@ _COUNTED = 4  # grids up to this many cells a side are small enough to count the
 
 
 class Maze(Task):
-    """Mark the one shortest path from start to end.
+    """Mark the shortest path through a maze from start to end.
 
-    The difficulty is the odd size n of the papers; the maze has c = (n + 1) / 2 cells a side. Inputs:
-    float32 [N, 3, H, H], walls black, passages white, start green, end red. Targets: 1 on the path, both
-    ends included. Mask: the passages.
+    The difficulty is the odd size n of the papers; the maze has c = (n + 1) / 2 cells a side.
+    Inputs: float32 [N, 3, H, H], walls black, passages white, start green, end red. Targets: 1 on
+    the path, both ends included. Mask: the passages.
 
     drawing: "cells", one pixel a cell and wall, H = 2c + 1; or "published", every pixel doubled and
     padded by 3 black pixels in all, H = 2(2c + 1) + 2. canvas: pad with black to at least this many
     pixels a side (the published networks that read several sizes use 32), or None.
 
-    loops: the chance of each remaining wall between two cells to be opened, so that several paths lead to
-    the end. The target is a shortest one; an answer that marks any other of the same length is right too.
-    start: "carved", where carving began, as published: always a dead end, for a grid without one cell is in
-    one piece, which carving fills before it comes back; any "dead_end"; or a cell with more ways out
-    ("open"). With both, "learned an algorithm" can be doubted as Knutson et al. do (arXiv 2410.03020).
+    loops: the chance of each remaining wall between two cells to be opened, so that several paths
+    lead to the end. The target is a shortest one; an answer that marks any other of the same length
+    is right too. start: "carved", where carving began, as published: always a dead end, for a grid
+    without one cell is in one piece, which carving fills before it comes back; any "dead_end"; or a
+    cell with more ways out ("open"). With both, "learned an algorithm" can be doubted as Knutson et
+    al. do (arXiv 2410.03020).
 
-    The end cell is drawn until the problem's hash falls into the split asked for, so that no problem
-    is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
+    The end cell is drawn until the problem's hash falls into the split asked for, so that no
+    problem is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
     """
 
     presets = {
@@ -427,7 +435,8 @@ class Maze(Task):
         whole = isinstance(difficulty, (int, np.integer)) and not isinstance(difficulty, bool)
         if not whole or difficulty < 5 or difficulty % 2 == 0 or difficulty > 20001:
             raise ValueError(
-                f"maze size must be an odd integer from 5 to 20001 (9, 11, 13, ...), not {difficulty!r}"
+                "maze size must be an odd integer from 5 to 20001 (9, 11, 13, ...), not"
+                f" {difficulty!r}"
             )
 
     def side(self, difficulty: int) -> int:
@@ -470,7 +479,8 @@ class Maze(Task):
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(mask))
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
-        """bool [n]: every pixel is right; with loops, the pixels marked are a shortest path, whichever."""
+        """bool [n]: every pixel is right; with loops, the pixels marked are a shortest path,
+        whichever."""
         if not self.loops:
             return super().correct(logits, batch)
         answer = self.predict(logits, batch)
@@ -487,21 +497,28 @@ class Maze(Task):
         return super().correct(logits, batch) | (same & _shortest_path(found, small))
 
     def _coarse(self, side: int) -> tuple[int, slice]:
-        """Pixels a side of one pixel of the plain drawing, and the slice of a picture that has each once."""
+        """Pixels a side of one pixel of the plain drawing, and the slice of a picture that has each
+        once."""
         if self.drawing == "cells":
             return 1, slice(0, side, 1)
         first = (side // 2 + 1) % 2
         return 2, slice(first, side - first, 2)
 
-    def moved(self, batch: Batch, seed: int, which: str = "end") -> Batch:
-        """The same mazes with the start or the end (which) in another cell, uniform among the others."""
+    def moved(
+        self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, which: str = "end"
+    ) -> Batch:
+        """The same mazes with the start or the end (which) in another cell, uniform among the
+        others."""
         scale, coarse = self._coarse(batch.inputs.shape[-1])
         passages = batch.mask[:, coarse, coarse].cpu().numpy()
         inputs = batch.inputs.cpu().clone()
         small = inputs[:, :, coarse, coarse].numpy().copy()
         targets = np.zeros(passages.shape, np.int64)
         key = stream_key("maze moved", seed, "test", 0)
-        _move(passages, small, targets, key, 1 if which == "start" else 0)
+        numbers = np.asarray(indices, dtype=np.int64)
+        if len(numbers) != len(batch):
+            raise ValueError(f"{len(batch)} mazes need as many numbers, not {len(numbers)}")
+        _move(numbers, passages, small, targets, key, 1 if which == "start" else 0)
         enlarged = torch.from_numpy(targets), torch.from_numpy(small)
         if scale == 2:
             enlarged = tuple(
@@ -518,10 +535,11 @@ class Maze(Task):
 
 
 def _shortest_path(marked: Tensor, batch: Batch) -> Tensor:
-    """bool [n]: the marked pixels (int64 [n, h, w], passages only) join start and end, as few as possible.
+    """bool [n]: the marked pixels (int64 [n, h, w], passages only) join start and end, as few as
+    possible.
 
-    As many as the target's, both ends among them with one marked neighbour each and all others with two:
-    that is a path between the ends and perhaps rings beside it, for which nothing is left.
+    As many as the target's, both ends among them with one marked neighbour each and all others with
+    two: that is a path between the ends and perhaps rings beside it, for which nothing is left.
     """
     start = (batch.inputs[:, 1] > 0.5) & (batch.inputs[:, 0] < 0.5)
     end = (batch.inputs[:, 0] > 0.5) & (batch.inputs[:, 1] < 0.5)

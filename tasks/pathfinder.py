@@ -1,7 +1,7 @@
 """Pathfinder: are the two discs joined by one dashed path? (Linsley et al. 2018, arXiv:1805.08315).
 
-The construction follows the settings of Lüddecke and Ecker: paddles of 5 x 2 pixels, 11 pixels apart, on a
-300 x 300 canvas, two target paths of L paddles and 15 distractors of L / 3.
+The construction follows the settings of Lüddecke and Ecker: paddles of 5 x 2 pixels, 11 pixels
+apart, on a 300 x 300 canvas, two target paths of L paddles and 15 distractors of L / 3.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _CROWDED = 50  # drawings begun anew for want of room, before the distractors ar
 class PathfinderRecord:
     """How drawings were made, for checking them.
 
-    paddles: int32 [n, P, 3], row and column of the head and number of the direction in `directions()`;
-    a paddle reaches 5 pixels back from its head. owner: int32 [P], 0 and 1 the
+    paddles: int32 [n, P, 3], row and column of the head and number of the direction in
+    `directions()`; a paddle reaches 5 pixels back from its head. owner: int32 [P], 0 and 1 the
     target paths in order of growth, then the distractors. discs: int32 [n, 2, 2], rows and columns;
     with one disc the second is (-1, -1). labels: int64 [n]. chosen: int64 [n], the path with the
     first disc. problems: uint64 [n], the numbers the drawings are pure functions of.
@@ -72,9 +72,11 @@ class PathfinderRecord:
 
 @lru_cache(maxsize=1)
 def directions() -> np.ndarray:
-    """int64 [K, 2]: the pixels of the circle a head lies on, (row, column) from the pivot, by angle.
+    """int64 [K, 2]: the pixels of the circle a head lies on, (row, column) from the pivot, by
+    angle.
 
-    Heads and pivots are whole pixels, as in the public generator: that spreads the gaps between paddles.
+    Heads and pivots are whole pixels, as in the public generator: that spreads the gaps between
+    paddles.
     """
     span = np.arange(-REACH - 1, REACH + 2)
     rows, columns = (a.ravel() for a in np.meshgrid(span, span, indexing="ij"))
@@ -84,14 +86,16 @@ def directions() -> np.ndarray:
 
 
 def direction_angles() -> np.ndarray:
-    """float64 [K]: the angles of `directions()` in radians, counter-clockwise from growing columns."""
+    """float64 [K]: the angles of `directions()` in radians, counter-clockwise from growing
+    columns."""
     ring = directions()
     return np.arctan2(-ring[:, 0], ring[:, 1])
 
 
 @lru_cache(maxsize=1)
 def _stamps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """By direction: pictures uint8 [K, s, s], ink and mask rows uint64 [K, s]; the disc; directions."""
+    """By direction: pictures uint8 [K, s, s], ink and mask rows uint64 [K, s]; the disc;
+    directions."""
     degrees = np.rad2deg(direction_angles())
     pictures = np.stack([line_stamp(d, LENGTH, DRAWN_THICKNESS, _HALF, OVERRUN) for d in degrees])
     masks = np.stack([near_line(d, LENGTH, MARGIN, _HALF) for d in degrees])
@@ -241,8 +245,9 @@ def _distance(a, b):
 
 @njit
 def _layout(state, bits, empty, stamps, table, shape, paddles, ends):
-    """Target paths and distractors. ends: int64 [3, 2], the first tip of a path chosen at random, its
-    last tip and the other path's last tip. Returns the chosen path, or -1 where nothing fits."""
+    """Target paths and distractors. ends: int64 [3, 2], the first tip of a path chosen at random,
+    its last tip and the other path's last tip. Returns the chosen path, or -1 where nothing
+    fits."""
     length, start, distractors, tolerance = shape
     short = max(1, length // 3)
     crowded = 0
@@ -286,8 +291,8 @@ def _paint(state, image, stamps, paddles, first, last, dimmest, brightest):
 def _draw(problem, stamps, table, empty, shape, light, bits, image, marked, record, ends):
     """Draw one problem. marked: uint8 like image, what the segmentation marks, or of size 0.
 
-    record: (paddles int32 [P, 3], discs int32 [2, 2]). Returns (label, chosen path), or (-1, -1) where
-    the paths do not fit the canvas.
+    record: (paddles int32 [P, 3], discs int32 [2, 2]). Returns (label, chosen path), or (-1, -1)
+    where the paths do not fit the canvas.
     """
     state = np.empty(1, np.uint64)
     state[0] = problem
@@ -321,7 +326,8 @@ def _draw(problem, stamps, table, empty, shape, light, bits, image, marked, reco
 def _fill(
     indices, key, split, stamps, table, empty, shape, light, by_area, x, labels, targets, mask
 ):
-    """Draw problems into x float32 [n, size, size] and labels, or targets and mask if these are not empty.
+    """Draw problems into x float32 [n, size, size] and labels, or targets and mask if these are not
+    empty.
 
     Returns False where the paths do not fit the canvas.
     """
@@ -357,23 +363,23 @@ def _fill(
 class Pathfinder(ContourTask):
     """Say whether two discs lie on the same dashed path. Inputs: float32 [n, 1, size, size].
 
-    The difficulty is the number of paddles in each of the two target paths. The split of a problem is
-    decided by the hash of the number it is drawn from.
+    The difficulty is the number of paddles in each of the two target paths. The split of a problem
+    is decided by the hash of the number it is drawn from.
 
     size: pixels a side of the inputs; canvas: of the drawing, 300 as published, reduced to `size`.
     border, start: pixels kept empty at the edge, and least distance of the first paddle from it; by
     default 22 and 54 of 300, in proportion. distractors: short paths of a third of the length; by
-    default 15 per 300 x 300 pixels. contrast: brightness of paddles in (0, 1], or (low, high) to draw it
-    for each. continuity: sharper turns have weight cos²(min(continuity · |turn|, π/2)); 1.8 as published,
-    more is straighter. matched: published drawings let the distance of the discs betray most labels (the
-    ends of a path are nearly always close to 11 L apart, those of two paths are not: a classifier on this
-    distance alone is right on 89, 86 and 73 % at lengths 6, 9 and 14); with `matched` only drawings are
-    used in which both answers would put the discs equally far apart, to half a pixel.
-    segmentation: a dense form with one disc: mark the path it lies on (class 1) among all ink (the mask).
-    reduction, flips: see `ContourTask`.
+    default 15 per 300 x 300 pixels. contrast: brightness of paddles in (0, 1], or (low, high) to
+    draw it for each. continuity: sharper turns have weight cos²(min(continuity · |turn|, π/2)); 1.8
+    as published, more is straighter. matched: published drawings let the distance of the discs
+    betray most labels (the ends of a path are nearly always close to 11 L apart, those of two paths
+    are not: a classifier on this distance alone is right on 89, 86 and 73 % at lengths 6, 9 and
+    14); with `matched` only drawings are used in which both answers would put the discs equally far
+    apart, to half a pixel. segmentation: a dense form with one disc: mark the path it lies on
+    (class 1) among all ink (the mask). reduction, flips: see `ContourTask`.
 
-    The quick preset draws paddles of the same size on a canvas of 160, the smallest on which paths of 14
-    find room, with distractors in proportion, and takes the mean over 2.5 x 2.5 pixels.
+    The quick preset draws paddles of the same size on a canvas of 160, the smallest on which paths
+    of 14 find room, with distractors in proportion, and takes the mean over 2.5 x 2.5 pixels.
     """
 
     presets = {
@@ -463,8 +469,8 @@ class Pathfinder(ContourTask):
 
     def _no_room(self, length: int) -> ValueError:
         return ValueError(
-            f"pathfinder paths of {length} paddles with {self.distractors} distractors do not fit a "
-            f"canvas of {self.canvas} with a border of {self.border}"
+            f"pathfinder paths of {length} paddles with {self.distractors} distractors do not fit a"
+            f" canvas of {self.canvas} with a border of {self.border}"
         )
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:

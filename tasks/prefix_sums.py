@@ -1,4 +1,5 @@
-"""Running sums modulo two of bit strings (Schwarzschild et al. 2021, "Thinking Deeply with Recurrence")."""
+"""Running sums modulo two of bit strings (Schwarzschild et al. 2021, "Thinking Deeply with
+Recurrence")."""
 
 from __future__ import annotations
 
@@ -36,10 +37,12 @@ def _fill(indices, length, first, count, domain, key, split_key, inputs, targets
 
 
 class PrefixSums(Task):
-    """Input: n bits as -0.5 and 0.5, float32 [N, 1, n]. Target: the running sum modulo two, [N, n].
+    """The parity of every prefix of a string of bits.
 
-    The difficulty is n. Within a split and seed all strings differ: an index is mapped to a string by
-    a permutation, so asking for more strings than exist is an error.
+    Input: n bits as -0.5 and 0.5, float32 [N, 1, n]. Target: the running sum modulo two, [N, n].
+
+    The difficulty is n. Within a split and seed all strings differ: an index is mapped to a string
+    by a permutation, so asking for more strings than exist is an error.
     """
 
     spec = TaskSpec(
@@ -52,8 +55,8 @@ class PrefixSums(Task):
         train_difficulty=32,
         difficulty_label="length",
     )
-    # Chosen on validation problems of 48 bits with seeds 10 to 16: at a rate three times the mazes' and
-    # batches of 50 all learn; with smoothed labels they also stay right for 64 iterations.
+    # Chosen on validation problems of 48 bits with seeds 10 to 16: at a rate three times the mazes'
+    # and batches of 50 all learn; with smoothed labels they also stay right for 64 iterations.
     presets = {
         "smoke": {"train_difficulty": 16, "test_difficulties": (16, 24, 32)},
         "quick": {

@@ -1,8 +1,8 @@
 """Random numbers that are a pure function of their place, compiled.
 
 A stream is a SplitMix64 generator (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) whose
-first state is a hash of (seed, split, difficulty, ..., index). Nothing is shared between problems, so
-they can be made in any order, by any process.
+first state is a hash of (seed, split, difficulty, ..., index). Nothing is shared between problems,
+so they can be made in any order, by any process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ _SPLIT_ID = {"train": 1, "validation": 2, "test": 3}
 
 @njit(inline="always")
 def mix(z):
-    """SplitMix64's finaliser: a bijection of uint64 in which every input bit reaches every output bit."""
+    """SplitMix64's finaliser: a bijection of uint64 in which every input bit reaches every output
+    bit."""
     z = (z ^ (z >> _S30)) * _M1
     z = (z ^ (z >> _S27)) * _M2
     return z ^ (z >> _S31)
@@ -68,7 +69,8 @@ def _fold(fields):
 
 
 def stream_key(name: str, seed: int, split: str, *fields: int) -> np.uint64:
-    """Key of the streams of a task's problems. `fields`: what else sets them apart, the difficulty first.
+    """Key of the streams of a task's problems. `fields`: what else sets them apart, the difficulty
+    first.
 
     The number of fields is folded in, so that a shorter key never equals a longer one.
     """
@@ -81,8 +83,8 @@ def stream_key(name: str, seed: int, split: str, *fields: int) -> np.uint64:
 def permute(position, size, key):
     """The place of `position` in a pseudo-random permutation of 0..size-1 chosen by `key`.
 
-    A six-round Feistel network on the smallest even number of bits that holds `size`, walked until it
-    lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). O(1) memory.
+    A six-round Feistel network on the smallest even number of bits that holds `size`, walked until
+    it lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). O(1) memory.
     """
     half = np.uint64(1)
     while (np.uint64(1) << (half + half)) < np.uint64(size):

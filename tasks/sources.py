@@ -18,11 +18,13 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 class MissingData(FileNotFoundError, ValueError):
-    """Data that is neither here nor within reach; the message says what to download and where to put it."""
+    """Data that is neither here nor within reach; the message says what to download and where to
+    put it."""
 
 
 def reachable(url: str) -> bool:
-    """Whether the host answers within a few seconds, by whatever proxy is set; any answer will do."""
+    """Whether the host answers within a few seconds, by whatever proxy is set; any answer will
+    do."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS):
@@ -35,7 +37,8 @@ def reachable(url: str) -> bool:
 
 @contextlib.contextmanager
 def quiet(offline: bool = False) -> Iterator[None]:
-    """No progress bars, and no attempts at the network if `offline`: each would wait and try again."""
+    """No progress bars, and no attempts at the network if `offline`: each would wait and try
+    again."""
     import datasets
     import huggingface_hub.constants as hub
 
@@ -55,7 +58,8 @@ def quiet(offline: bool = False) -> Iterator[None]:
 def hub_dataset(hub_id: str, config: str | None, split: str, advice: str) -> Dataset:
     """A split of a data set of the hub, from its local cache where that has it.
 
-    `MissingData` (a ValueError), one line ending in `advice`, if it is neither cached nor within reach.
+    `MissingData` (a ValueError), one line ending in `advice`, if it is neither cached nor within
+    reach.
     """
     import datasets
 
@@ -70,7 +74,8 @@ def hub_dataset(hub_id: str, config: str | None, split: str, advice: str) -> Dat
 
 
 def _named(folder: Path, split: str, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files under a folder with one of the suffixes whose name, or a folder above, begins with the split."""
+    """Files under a folder with one of the suffixes whose name, or a folder above, begins with the
+    split."""
     files = (f for f in sorted(folder.rglob("*")) if f.suffix.lower() in suffixes)
     parts = ((f, f.relative_to(folder).parts) for f in files)
     return [f for f, names in parts if any(n.lower().startswith(split) for n in names)]

@@ -1,8 +1,9 @@
 """Capital letters as strokes, drawn for this project, in several fonts.
 
-A letter is a list of strokes; a stroke is a line through points (x, y), x to the right and y up, in a box of
-0.7 x 1 (a few letters are wider). An `arc` stands for points on an ellipse. A font is a choice of
-letter forms and a way to finish them: rounded corners, arcs as corners, serifs, slant, width.
+A letter is a list of strokes; a stroke is a line through points (x, y), x to the right and y up, in
+a box of 0.7 x 1 (a few letters are wider). An `arc` stands for points on an ellipse. A font is a
+choice of letter forms and a way to finish them: rounded corners, arcs as corners, serifs, slant,
+width.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ STEP = 0.02  # between neighbouring points of a finished letter, of its height
 def arc(
     x: float, y: float, rx: float, ry: float, start: float, stop: float, pieces: int = 24
 ) -> Stroke:
-    """Points on the ellipse around (x, y) from angle `start` to `stop`, degrees counter-clockwise."""
+    """Points on the ellipse around (x, y) from angle `start` to `stop`, degrees
+    counter-clockwise."""
     angles = np.deg2rad(np.linspace(start, stop, pieces + 1))
     return [(float(x + rx * np.cos(a)), float(y + ry * np.sin(a))) for a in angles]
 
@@ -165,7 +167,8 @@ def _square() -> dict[str, list[Stroke]]:
 
 
 def rounded(stroke: Stroke, radius: float = 0.14, pieces: int = 6) -> Stroke:
-    """Corners replaced by quadratic Bézier arcs that leave the lines at most `radius` away from them."""
+    """Corners replaced by quadratic Bézier arcs that leave the lines at most `radius` away from
+    them."""
     points = np.array(stroke, dtype=float)
     out = [points[0]]
     for before, corner, after in zip(points[:-2], points[1:-1], points[2:], strict=True):
@@ -241,9 +244,9 @@ def resampled(stroke: Stroke, step: float = STEP) -> np.ndarray:
 def alphabet(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All letters of some fonts, ready for compiled code.
 
-    Returns points float64 [m, 2], (row, column) with rows downwards, each letter centred on the mean of its
-    points; starts uint8 [m], 1 where a stroke begins; bounds int64 [fonts, 26, 2], each letter's range of
-    points. ValueError for no or unknown names.
+    Returns points float64 [m, 2], (row, column) with rows downwards, each letter centred on the
+    mean of its points; starts uint8 [m], 1 where a stroke begins; bounds int64 [fonts, 26, 2], each
+    letter's range of points. ValueError for no or unknown names.
     """
     known = {font.name: font for font in FONTS}
     if not names or any(name not in known for name in names):

@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 from browsing import start_browser
+from commands import ROOT
 from hypothesis import settings
 from made_records import make_records
 
-# Timings on a shared machine say nothing about correctness. The same inputs each time, so that a failure is of the
-# change and can be repeated; others are drawn with --hypothesis-profile=random and in the slow tests.
+# Timings on a shared machine say nothing about correctness. The same inputs each time, so that a
+# failure is of the change and can be repeated; others are drawn with --hypothesis-profile=random
+# and in the slow tests.
 settings.register_profile("repeatable", deadline=None, max_examples=25, derandomize=True)
 settings.register_profile("random", deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 
-ROOT = Path(__file__).resolve().parents[1]
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 

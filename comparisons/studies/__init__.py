@@ -1,7 +1,8 @@
 """Studies: for each published figure or table, what to run and what would count as reproducing it.
 
-A module per paper. A study is plans of runs by preset, and claims with a check each; `--study NAME` runs it and
-writes the verdicts. What a quick study tests smaller than published says so in the claim's `scale`.
+A module per paper. A study is plans of runs by preset, and claims with a check each; `--study NAME`
+runs it and writes the verdicts. What a quick study tests smaller than published says so in the
+claim's `scale`.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from names import unknown_name
+from foundations.errors import unknown_name
 
 if TYPE_CHECKING:
-    from comparisons.plan import Plan, Request
-    from comparisons.spec import RunSpec
-    from comparisons.verdicts import Check
+    from comparisons.planning.plan import Plan, Request
+    from comparisons.studies.verdicts import Check
+    from foundations.records.spec import RunSpec
 
 #: Names and what they are, without importing anything: `MODULE:ATTRIBUTE` of each study.
 NAMES = {
@@ -76,9 +77,9 @@ CLAIMS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """id: of a published figure or statement; source: where; text: what was said, in our words. check: of the
-    records. scale: in what a quick study is smaller than the published one, "" where it is not. figure: which of the
-    report's figures shows it, by kind."""
+    """id: of a published figure or statement; source: where; text: what was said, in our words.
+    check: of the records. scale: in what a quick study is smaller than the published one, "" where
+    it is not. figure: which of the report's figures shows it, by kind."""
 
     id: str
     source: str
@@ -142,14 +143,14 @@ def plan_studies(
     settings: tuple[str, ...] = (),
     data_dir: Path | None = None,
 ) -> tuple[Plan, dict[str, tuple[RunSpec, ...]]]:
-    """One plan of all runs of the studies, each run once, and the runs of each study. Requests whose data is not here
-    are left out by name.
+    """One plan of all runs of the studies, each run once, and the runs of each study. Requests
+    whose data is not here are left out by name.
 
     settings: of --set, added to every request. data_dir: a folder with a folder for each
     task that reads data, named after it.
     ValueError where nothing is left.
     """
-    from comparisons.plan import Plan, make_plan
+    from comparisons.planning.plan import Plan, make_plan
     from tasks.sources import MissingData
 
     runs, skipped, unreachable = {}, [], {}
@@ -180,7 +181,8 @@ def plan_studies(
 
 
 def _data_of(tasks: Iterable[str], data_dir: Path | None) -> tuple[str, ...]:
-    """The setting that says where a task's data is: in the folder of data_dir whose name begins with the task's."""
+    """The setting that says where a task's data is: in the folder of data_dir whose name begins
+    with the task's."""
     from tasks import task_class
 
     if data_dir is None:

@@ -1,10 +1,11 @@
-"""Bansal et al. 2022, "End-to-end Algorithm Synthesis with Recurrent Networks" (arXiv 2202.05826)."""
+"""Bansal et al. 2022, "End-to-end Algorithm Synthesis with Recurrent Networks" (arXiv
+2202.05826)."""
 
 from __future__ import annotations
 
-from comparisons.plan import Request
+from comparisons.planning.plan import Request
 from comparisons.studies import Claim, Study
-from comparisons.verdicts import Where, beats, every, no_worse, reaches
+from comparisons.studies.verdicts import Where, beats, every, no_worse, reaches
 
 SEEDS = (0, 1, 2)
 SOURCE = "Bansal et al. 2022"
@@ -53,8 +54,9 @@ MAZE = Study(
         Claim(
             "B22-maze-13",
             SOURCE,
-            "Trained on mazes of size 9, networks with recall solve nearly all of size 13 (99.88 % with the progressive "
-            "loss), far more than without recall (85.9 %) and than feed-forward twins (38.2 %).",
+            "Trained on mazes of size 9, networks with recall solve nearly all of size 13 (99.88 %"
+            " with the progressive loss), far more than without recall (85.9 %) and than"
+            " feed-forward twins (38.2 %).",
             every(
                 reaches(_maze("dt_net_recall", 13, PROGRESSIVE), 0.9988, margin=0.02),
                 beats(_maze("dt_net_recall", 13, PROGRESSIVE), _maze("dt_net", 13, FINAL)),
@@ -67,7 +69,8 @@ MAZE = Study(
 
 
 def _well_trained(*tests: str) -> Request:
-    """The quick recipe that goes furthest, see docs/recipes.md; trained once, whatever the tests."""
+    """The quick recipe that goes furthest, see docs/recipes.md; trained once, whatever the
+    tests."""
     recipe = ("train.steps=7000", "paradigm.iterations=30", "train.average=0.998")
     return Request(
         ("maze",),
@@ -120,8 +123,8 @@ LARGE = Study(
         Claim(
             "B22-maze-59",
             SOURCE,
-            "Trained on size 9, recall with the progressive loss solves 97.3 % of mazes of size 59; with the final loss "
-            "82.7 %; without recall, or feed-forward, none.",
+            "Trained on size 9, recall with the progressive loss solves 97.3 % of mazes of size 59;"
+            " with the final loss 82.7 %; without recall, or feed-forward, none.",
             every(
                 reaches(Where("maze", "dt_net_recall", 59, options=PROGRESSIVE), 0.973, 0.10),
                 beats(
@@ -139,7 +142,10 @@ LARGE = Study(
                     Where("maze", "dt_net_recall", 59, options=FINAL),
                 ),
             ),
-            scale="width 32; 7,000 steps with the progressive loss alone, 1,500 for the others; 100 mazes",
+            scale=(
+                "width 32; 7,000 steps with the progressive loss alone, 1,500 for the others; 100"
+                " mazes"
+            ),
         ),
     ),
 )
@@ -217,7 +223,8 @@ SUMS = Study(
         Claim(
             "B22-prefix-512",
             SOURCE,
-            "Trained on strings of 32 bits, recall with the progressive loss solves 97.1 % of strings of 512.",
+            "Trained on strings of 32 bits, recall with the progressive loss solves 97.1 % of"
+            " strings of 512.",
             every(
                 reaches(Where("prefix_sums", "dt_net_recall", 512), 0.9712, 0.05),
                 no_worse(

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from comparisons.plan import Request
+from comparisons.planning.plan import Request
 from comparisons.studies import Claim, Study
-from comparisons.verdicts import Where, absent, alike, beats, every, no_worse, reaches, takes_longer
+from comparisons.studies.verdicts import (
+    Where,
+    absent,
+    alike,
+    beats,
+    every,
+    no_worse,
+    reaches,
+    takes_longer,
+)
 
 SEEDS = (0, 1, 2)
 SOURCE = "Lüddecke and Ecker"
@@ -66,13 +75,17 @@ PATHFINDER = Study(
             takes_longer(
                 _net("hgru"), _net("narrow_resnet18", options={"paradigm.residual": None}), 2.0
             ),
-            scale="quick hGRU: maps of 16 x 16, kernel 5, six steps, 1/144 of the work; at least twice as long is asked for",
+            scale=(
+                "quick hGRU: maps of 16 x 16, kernel 5, six steps, 1/144 of the work; at least"
+                " twice as long is asked for"
+            ),
             figure="compute",
         ),
         Claim(
             "LE-T2-size",
             SOURCE,
-            "Larger ResNet18s solve more of pathfinder: 97.3, 98.1 and 98.7 % for the super-narrow, narrow and full ones.",
+            "Larger ResNet18s solve more of pathfinder: 97.3, 98.1 and 98.7 % for the super-narrow,"
+            " narrow and full ones.",
             beats(
                 _net("narrow_resnet18", options={"paradigm.residual": None}),
                 _net("super_narrow_resnet18"),
@@ -83,8 +96,8 @@ PATHFINDER = Study(
         Claim(
             "LE-T3-samples",
             SOURCE,
-            "With 54,000 samples a narrow ResNet18 reaches 96.3 %, as much without residual additions (95.8 %), the "
-            "super-narrow 94.6 % and the larger 96.6 %.",
+            "With 54,000 samples a narrow ResNet18 reaches 96.3 %, as much without residual"
+            " additions (95.8 %), the super-narrow 94.6 % and the larger 96.6 %.",
             every(
                 reaches(_net("narrow_resnet18", options={"paradigm.residual": None}), 0.963, 0.04),
                 alike(
@@ -119,7 +132,8 @@ PATHFINDER = Study(
             SOURCE,
             "On paths of 14, batches of 12 may not converge; larger ones are steadier.",
             absent(
-                "no quick network learns paths of 14; the paper preset trains them with batches of 196 only"
+                "no quick network learns paths of 14; the paper preset trains them with batches of"
+                " 196 only"
             ),
         ),
     ),
@@ -160,8 +174,8 @@ TECHNIQUES = Study(
         Claim(
             "LE-F6-samples",
             SOURCE,
-            "A larger learning rate, flips, and weights from the easiest difficulty each raise the narrow network's "
-            "sample efficiency; flips only above 25,000 samples.",
+            "A larger learning rate, flips, and weights from the easiest difficulty each raise the"
+            " narrow network's sample efficiency; flips only above 25,000 samples.",
             every(
                 beats(
                     _technique(train__learning_rate=0.005),
@@ -173,7 +187,10 @@ TECHNIQUES = Study(
                     0.02,
                 ),
             ),
-            scale="20,000 samples: the larger rate, and that flips do not yet help; length 6 is the easiest already",
+            scale=(
+                "20,000 samples: the larger rate, and that flips do not yet help; length 6 is the"
+                " easiest already"
+            ),
             figure="samples",
         ),
     ),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from comparisons.plan import Request
+from comparisons.planning.plan import Request
 from comparisons.studies import Claim, Study
-from comparisons.verdicts import Where, absent, every, no_worse, reaches, stays_below
+from comparisons.studies.verdicts import Where, absent, every, no_worse, reaches, stays_below
 
 SEEDS = (0, 1, 2)
 SOURCE = "announcement of Bansal et al. 2022"
@@ -46,8 +46,8 @@ RECOVERY = Study(
         Claim(
             "TH-recover",
             SOURCE,
-            "A state that is damaged half-way always recovers; when the start or the end is moved after solving, the maze "
-            "is solved again.",
+            "A state that is damaged half-way always recovers; when the start or the end is moved"
+            " after solving, the maze is solved again.",
             every(
                 *(
                     no_worse(
@@ -62,7 +62,8 @@ RECOVERY = Study(
         Claim(
             "TH-resnet",
             SOURCE,
-            "A ResNet18 solves all unseen mazes of the size it was trained on, 13, and fails on larger ones.",
+            "A ResNet18 solves all unseen mazes of the size it was trained on, 13, and fails on"
+            " larger ones.",
             every(
                 reaches(
                     Where("maze", "narrow_resnet18", 13, options={"train_difficulty": 13}),
@@ -80,8 +81,8 @@ RECOVERY = Study(
             SOURCE,
             "Trained on size 9 with 30 iterations, a maze of size 801 is solved with 25,000.",
             absent(
-                "hours on a processor: `python -m comparisons.think RUN --difficulty 801 --count 1 --iterations 25000` gives it "
-                "to any trained network"
+                "hours on a CPU: `python -m comparisons.testing.long_horizon RUN --difficulty 801"
+                " --count 1 --iterations 25000` gives it to any trained network"
             ),
         ),
     ),

@@ -1,10 +1,11 @@
-"""You and Yu, "The Lottery Initialization and Generalizability Analysis of Deep Recurrent Networks"."""
+"""You and Yu, "The Lottery Initialization and Generalizability Analysis of Deep Recurrent
+Networks"."""
 
 from __future__ import annotations
 
-from comparisons.plan import Request
+from comparisons.planning.plan import Request
 from comparisons.studies import Claim, Study
-from comparisons.verdicts import Where, alike, beats, every, saturates_before
+from comparisons.studies.verdicts import Where, alike, beats, every, saturates_before
 
 SEEDS = (0, 1, 2)
 SOURCE = "You and Yu"
@@ -65,8 +66,8 @@ LOTTERY = Study(
         Claim(
             "YY-F4-prefix",
             SOURCE,
-            "On sums of 512 bits after 32, DT-nets pruned by SNIP beat unpruned ones by 1.2 to 12.9 points, and with "
-            "fewer iterations.",
+            "On sums of 512 bits after 32, DT-nets pruned by SNIP beat unpruned ones by 1.2 to 12.9"
+            " points, and with fewer iterations.",
             every(
                 beats(
                     _pruned("prefix_sums", "snip", 64, rule="fixed", iterations="trained"),
@@ -81,8 +82,8 @@ LOTTERY = Study(
         Claim(
             "YY-F4-saturation",
             SOURCE,
-            "GraSP and SNIP saturate before the unpruned network (180, 190 and 200 iterations), random and "
-            "magnitude pruning after it (250, 285).",
+            "GraSP and SNIP saturate before the unpruned network (180, 190 and 200 iterations),"
+            " random and magnitude pruning after it (250, 285).",
             every(
                 saturates_before(_pruned("prefix_sums", "snip", 64), _whole("prefix_sums", 64)),
                 saturates_before(_pruned("prefix_sums", "grasp", 64), _whole("prefix_sums", 64)),
@@ -109,7 +110,8 @@ LOTTERY = Study(
         Claim(
             "YY-F5-final",
             SOURCE,
-            "On mazes of size 13, SNIP ends at 96 %, the unpruned network at 95 % and random pruning at 75 %.",
+            "On mazes of size 13, SNIP ends at 96 %, the unpruned network at 95 % and random"
+            " pruning at 75 %.",
             every(
                 alike(_pruned("maze", "snip", 13), _whole("maze", 13), 0.03),
                 beats(_pruned("maze", "snip", 13), _pruned("maze", "random", 13), by=0.1),
@@ -143,8 +145,8 @@ OOD = Study(
         Claim(
             "YY-T1-ood",
             SOURCE,
-            "A recurrent ResNet trained on CIFAR-10 with 5 iterations falls from 94.8 to 16.4 % at 20, and stays at chance on "
-            "SVHN.",
+            "A recurrent ResNet trained on CIFAR-10 with 5 iterations falls from 94.8 to 16.4 % at"
+            " 20, and stays at chance on SVHN.",
             beats(
                 Where("cifar10", "recurrent_resnet18", rule="fixed", iterations="trained"),
                 Where("cifar10", "recurrent_resnet18", rule="fixed"),

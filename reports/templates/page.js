@@ -7,7 +7,9 @@
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   // Plotly reads a little HTML in texts; names are shown as they are.
   const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-  const share = (v) => (100 * v).toFixed(1) + " %";
+  // As on the page: never rounded up to 100 or down to 0.
+  const points = (v) => v > 0 && v < 0.0005 ? "<0.1" : v >= 0.9995 && v < 1 ? ">99.9" : (100 * v).toFixed(1);
+  const share = (v) => points(v) + " %";
   const plain = (v) => Number(v).toLocaleString("en", { maximumSignificantDigits: 4 });
 
   function tint(colour, opacity) {
@@ -22,7 +24,7 @@
     text += `<br>${panel.y.percent ? share(y) : safe(panel.y.label) + ": " + plain(y)}`;
     const end = panel.y.percent ? share : plain;
     if (line.low) text += ` (${end(line.low[i])} to ${end(line.high[i])})`;
-    if (line.each) text += `<br>each: ${line.each[i].slice(0, 10).map((v) => (100 * v).toFixed(1)).join(", ")}`;
+    if (line.each) text += `<br>each: ${line.each[i].slice(0, 10).map(points).join(", ")}`;
     if (line.seeds) text += `<br>${line.seeds[i]} seed${line.seeds[i] === 1 ? "" : "s"}`;
     if (line.tests && line.tests[i]) text += `, ${plain(line.tests[i])} problems each`;
     if (line.run) text += `<br>run ${safe(line.run)}`;
@@ -90,6 +92,8 @@
     if (high !== null) ends.push(high);
     if (!ends.length) return out;
     ends = [ends.reduce((p, q) => Math.min(p, q)), ends.reduce((p, q) => Math.max(p, q))].map((v) => a.log ? Math.log10(v) : v);
+    // An axis that ends at a given value leaves spikes beyond it out.
+    if (high !== null && (!a.log || high > 0)) ends[1] = a.log ? Math.log10(high) : high;
     const pad = ends[1] > ends[0] ? 0.05 * (ends[1] - ends[0]) : 0.5;
     out.range = [ends[0] - pad, ends[1] + pad];
     return out;

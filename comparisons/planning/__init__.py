@@ -1,0 +1,1 @@
+"""What is to be run: requests, presets, equal budgets, and what it will cost."""

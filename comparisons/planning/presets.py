@@ -1,0 +1,58 @@
+"""The sizes of a study. A preset scales one plan; tasks and paradigms add what is theirs to
+each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+#: What a study of each size uses where neither the task, nor the paradigm, nor the user says
+#: otherwise.
+PRESETS: dict[str, dict[str, Any]] = {
+    "smoke": {
+        "summary": "about a minute: does everything run?",
+        "seeds": (0,),
+        "train_samples": (1000,),
+        "train": {"steps": 60, "warmup_steps": 10, "validate_every": 30, "validation_samples": 64},
+        "evaluation": {"samples": 100, "iterations": 24},
+    },
+    "quick": {
+        "summary": "minutes on two CPU cores: real learning at small size",
+        "seeds": (0,),
+        "train_samples": (1000, 50_000),
+        "train": {"steps": 2000},
+        "evaluation": {"samples": 1000, "iterations": 64},
+    },
+    "paper": {
+        "summary": "the published sizes, for a GPU",
+        "seeds": (0, 1, 2, 3, 4),
+        "train_samples": (1000, 10_000, 50_000),
+        "train": {
+            "steps": 50_000,
+            "warmup_steps": 1000,
+            "average": 0.0,
+            "validate_every": 1000,
+            "validation_samples": 5000,
+        },
+        "evaluation": {"samples": 10_000, "iterations": 500},
+    },
+}
+
+DEFAULT_TASKS = ("maze", "prefix_sums")
+DEFAULT_PARADIGMS = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18")
+#: What papers compared on a task, where that is something else.
+USUAL_PARADIGMS = {
+    "pathfinder": (*DEFAULT_PARADIGMS, "hgru"),
+    "cabc": (*DEFAULT_PARADIGMS, "hgru"),
+    **dict.fromkeys(
+        ("cifar10", "svhn", "emnist", "digits"),
+        ("recurrent_resnet_bn", "resnet_bn"),
+    ),
+}
+
+
+def default_paradigms(tasks: Iterable[str]) -> tuple[str, ...]:
+    """The paradigms of a study of these tasks when none are named: each runs on all of the
+    tasks."""
+    usual = (USUAL_PARADIGMS.get(task, DEFAULT_PARADIGMS) for task in tasks)
+    return tuple(dict.fromkeys(name for names in usual for name in names))

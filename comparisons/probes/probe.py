@@ -1,0 +1,293 @@
+"""Inside the network: which filters it reuses, where its state goes, and how far it looks, per
+iteration.
+
+All of it in float32, whatever the network was trained in: bfloat16 cannot tell rest from a slow
+drift.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from comparisons.probes.filter_reuse import FilterMeter, activity_of, reuse
+from comparisons.probes.receptive_field import MOST_KEPT, radius, receptive_fields, uniform_radius
+from comparisons.probes.trajectories import (
+    KINDS,
+    Limit,
+    chosen_coordinates,
+    components,
+    distance,
+    flat,
+    limit_states,
+    limits,
+    to_limit,
+    watch,
+)
+from comparisons.storage.run_folder import RunFolder
+from comparisons.testing.evaluation import batch_slices, iterations_to_run, recorded_iterations
+from foundations.records.spec import RunSpec
+from paradigms.base import Paradigm, State
+from paradigms.layers import channels_last
+from tasks.base import Batch, Difficulty, Task
+
+#: Problems whose principal components and receptive fields are taken: each costs a decomposition
+#: and a backward pass.
+CLOSELY = 8
+NOT_REUSED = "every filter is used once: its layers have weights of their own"
+NO_STATES = "one pass without states in between"
+NO_SITES = "neither its answer nor its state has sites"
+TOO_LARGE = "its inputs are too large to keep the iterations that a gradient needs"
+
+
+@dataclass
+class Trace:
+    """What one or more batches of problems showed. grid: iterations looked at. rest, step: float
+    [grid, n], how far the state is from its limit and how far it came in that iteration, as shares
+    of the limit's length. paths: of the first problems, each [grid, numbers]. moved: how far states
+    that drift are from where they were when the watch ends. same_answer: problems whose answer
+    stays while watched."""
+
+    grid: list[int]
+    meters: dict[int, FilterMeter] = field(default_factory=dict)
+    found: list[Limit] = field(default_factory=list)
+    rest: list[Tensor] = field(default_factory=list)
+    step: list[Tensor] = field(default_factory=list)
+    paths: list[Tensor] = field(default_factory=list)
+    moved: list[float] = field(default_factory=list)
+    same_answer: int = 0
+
+
+@torch.inference_mode()
+def trace(model: Paradigm, task: Task, batch: Batch, iterations: int, seen: Trace) -> None:
+    """Run a batch twice, adding what it shows to `seen`: to the end, to know the limit, and once
+    more to measure the way there. Memory: a few states, more only by the period of a cycle."""
+    x = channels_last(batch.inputs)
+    with parametrize.cached():
+        context = model.context(x)
+
+        def advance(state: State) -> State:
+            return model.advance(state, context)
+
+        state = model.encode(x)
+        for number in range(1, iterations + 1):
+            if number in seen.meters:
+                with seen.meters[number]:
+                    state = advance(state)
+            else:
+                state = advance(state)
+        found = [Limit("ends", 0)] * len(batch)
+        if model.max_iterations is None:
+            found = _limits(model, task, batch, state, advance, seen)
+        ends = limit_states(state.hidden, _of_hidden(advance, state.iteration), found)
+        coordinates = chosen_coordinates(ends[0].shape[1]).to(x.device)
+        length = ends[0].square().sum(1).sqrt().clamp_min(1e-12)
+        rest, step, points = [], [], []
+        before = model.encode(x)
+        for number in range(1, iterations + 1):
+            state = advance(before)
+            if number in seen.grid:
+                now = flat(state.hidden)
+                rest.append(to_limit(now, ends, found).cpu())
+                step.append(distance(flat(before.hidden), now, length).cpu())
+                points.append(now[: CLOSELY - len(seen.paths), coordinates].cpu())
+            before = state
+    seen.found += found
+    seen.rest.append(torch.stack(rest))
+    seen.step.append(torch.stack(step))
+    seen.paths += list(torch.stack(points, 1))
+
+
+def _of_hidden(advance: Any, iteration: int) -> Any:
+    """The map from one hidden state to the next, as it is after `iteration` steps (norms of a step
+    may differ)."""
+    return lambda hidden: advance(State(hidden, iteration)).hidden
+
+
+def _limits(
+    model: Paradigm, task: Task, batch: Batch, state: State, advance: Any, seen: Trace
+) -> list[Limit]:
+    answer = task.predict(model.readout(state).float(), batch)
+    stays = torch.ones(len(batch), dtype=torch.bool, device=answer.device)
+
+    def look(hidden: Any) -> None:
+        nonlocal stays
+        now = task.predict(model.readout(State(hidden, state.iteration)).float(), batch)
+        stays = (
+            stays & (now == answer).flatten(1).all(1) if now.dim() > 1 else stays & (now == answer)
+        )
+
+    returned, steps = watch(state.hidden, _of_hidden(advance, state.iteration), look)
+    seen.same_answer += int(stays.sum())
+    found = limits(returned, steps)
+    gone = zip(found, returned[-1].tolist(), strict=True)
+    seen.moved += [far for limit, far in gone if limit.kind == "drift"]
+    return found
+
+
+def inside(
+    model: Paradigm,
+    task: Task,
+    difficulty: Difficulty,
+    *,
+    count: int,
+    seed: int,
+    budget: int,
+    device: torch.device,
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """(facts, tensors) about test problems 0..count-1 of one difficulty, with up to `budget`
+    iterations.
+
+    facts are numbers for the record; what a network has not is absent, and `not_applicable` says
+    why. tensors: `activity`, uint8 [shown, filters], each filter's as a share of its peak;
+    `receptive`, uint8 [iterations, *S].
+    """
+    was_training = model.training
+    model.eval()
+    most = iterations_to_run(model, budget)
+    seen = Trace(recorded_iterations(most, model.train_iterations))
+    recurrent = model.max_iterations is None
+    if recurrent:
+        metered = {*seen.grid, *range(1, min(model.train_iterations, most) + 1)}
+        seen.meters = {number: FilterMeter() for number in metered}
+    facts: dict[str, Any] = {
+        "test_task": task.spec.name,
+        "test_difficulty": task.spec.level(difficulty),
+        "n": count,
+        "iterations": most,
+        "train_iterations": model.train_iterations,
+        "ends": not recurrent,
+        "not_applicable": {},
+    }
+    tensors: dict[str, Tensor] = {}
+    if recurrent or most > 1:
+        for indices in batch_slices(task, difficulty, count):
+            batch = task.sample(difficulty, seed=seed, split="test", indices=indices).to(device)
+            trace(model, task, batch, most, seen)
+        facts |= _of_trace(seen)
+    else:
+        facts["not_applicable"]["states"] = NO_STATES
+    if recurrent:
+        activity = activity_of(seen.meters, count)
+        facts["filters"] = reuse(activity, model.train_iterations)
+        facts["filters"]["shown"] = activity.iterations
+        tensors["activity"] = _shares(activity.amount)
+    else:
+        facts["not_applicable"]["filters"] = NOT_REUSED
+    some = task.sample(difficulty, min(count, CLOSELY), seed=seed, split="test").to(device)
+    looks, maps = _receptive(model, some, most, task.spec.dense)
+    if looks:
+        facts["receptive"], tensors["receptive"] = looks, maps
+    else:
+        small = some.inputs[0, 0].numel() <= MOST_KEPT
+        facts["not_applicable"]["receptive"] = NO_SITES if small else TOO_LARGE
+    model.train(was_training)
+    return facts, tensors
+
+
+def _of_trace(seen: Trace) -> dict[str, Any]:
+    facts: dict[str, Any] = {"grid": seen.grid}
+    for name in ("rest", "step"):
+        values = torch.cat(getattr(seen, name), 1).double()
+        quartiles = torch.quantile(values, torch.tensor([0.25, 0.5, 0.75]).double(), dim=1)
+        facts[name] = {
+            part: [_finite(v) for v in row.tolist()]
+            for part, row in zip(("low", "median", "high"), quartiles, strict=True)
+        }
+    kinds = Counter(limit.kind for limit in seen.found)
+    if "ends" not in kinds:
+        periods = Counter(limit.period for limit in seen.found if limit.period > 1)
+        facts["limits"] = {kind: kinds[kind] for kind in KINDS}
+        facts["periods"] = {str(period): periods[period] for period in sorted(periods)}
+        facts["same_answer"] = seen.same_answer
+        if seen.moved:
+            facts["drift_distance"] = _finite(float(torch.tensor(seen.moved).median()))
+    found = [made for made in map(components, seen.paths) if made is not None]
+    if found:
+        longest = max(len(explained) for explained, _ in found)
+        explained = [e + [0.0] * (longest - len(e)) for e, _ in found]
+        facts["components"] = {
+            "n": len(found),
+            "explained": torch.tensor(explained).mean(0).tolist(),
+            "path": [[round(v, 4) for v in row] for row in found[0][1].tolist()],
+        }
+    return facts
+
+
+def _receptive(
+    model: Paradigm, some: Batch, most: int, dense: bool
+) -> tuple[dict[str, Any] | None, Tensor | None]:
+    """Radii by iteration, the median over problems, and the fields of the first problem."""
+    wanted = {2**i for i in range(most.bit_length())} | {min(model.train_iterations, most), most}
+    radii: dict[int, list[float]] = {}
+    whole, maps, shown = [], [], []
+    for i in range(len(some)):
+        one = some[i : i + 1]
+        mask = None if one.mask is None else one.mask[0]
+        fields = receptive_fields(model, one.inputs, sorted(wanted), dense=dense, mask=mask)
+        for number, (values, centre) in fields.items():
+            size = radius(values, centre)
+            if size is not None:
+                radii.setdefault(number, []).append(size)
+            if i == 0:
+                shown.append(number)
+                maps.append(_shares(values[None].flatten(1).T).reshape(values.shape))
+                whole.append(uniform_radius(tuple(values.shape), centre))
+    if not radii:
+        return None, None
+    facts = {
+        "iterations": sorted(radii),
+        "n": [len(radii[i]) for i in sorted(radii)],
+        "radius": [float(torch.tensor(radii[i]).median()) for i in sorted(radii)],
+        "uniform": whole[0],
+        "shown": shown,
+    }
+    return facts, torch.stack(maps)
+
+
+def _shares(values: Tensor) -> Tensor:
+    """uint8: non-negative values [rows, columns] as a share of the largest of their column,
+    0..255."""
+    values = values.nan_to_num(0)
+    return (values / values.amax(0).clamp_min(1e-30) * 255).round().to(torch.uint8)
+
+
+def _finite(value: float) -> float | None:
+    return value if abs(value) < 1e30 else None
+
+
+def look_inside(
+    spec: RunSpec,
+    task: Task,
+    model: Paradigm,
+    folder: RunFolder,
+    device: torch.device,
+    report: Callable[[dict[str, Any]], None],
+) -> list[dict[str, Any]]:
+    """The facts of `inside` at every test difficulty, for as many problems as are asked for, by one
+    process; the tensors go to the run's folder under `LEVEL.NAME`. Nothing where none are asked
+    for."""
+    asked = spec.evaluation
+    found, stored = [], {}
+    for difficulty in asked.difficulties if asked.inside else ():
+        report({"looking inside": f"{task.spec.difficulty_label} {difficulty}"})
+        facts, tensors = inside(
+            model,
+            task,
+            difficulty,
+            count=asked.inside,
+            seed=asked.seed,
+            budget=asked.iterations,
+            device=device,
+        )
+        found.append(facts)
+        stored |= {f"{facts['test_difficulty']}.{name}": t for name, t in tensors.items()}
+    if stored:
+        folder.save(folder.inside_path, stored)
+    return found

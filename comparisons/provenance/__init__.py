@@ -1,0 +1,1 @@
+"""Which code made a run, and whether today's computes the same."""

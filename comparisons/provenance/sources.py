@@ -1,0 +1,130 @@
+"""The source that gives a run its meaning: hashes of the modules, and the commit they are of."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from comparisons.testing.exits import make_exit_rule
+from foundations.records.spec import RunSpec
+from paradigms import paradigm_module
+from tasks import task_class
+
+#: Modules that say what training and testing mean, beside those of the task, the paradigm and the
+#: exit rules.
+MEASURING = (
+    "comparisons.training.learner",
+    "comparisons.training.objectives",
+    "comparisons.training.loop",
+    "comparisons.training.pruning",
+    "comparisons.testing.evaluation",
+    "comparisons.testing.exits",
+)
+
+
+@cache
+def _foreign() -> tuple[Path, ...]:
+    """Folders of modules that are nobody's own: Python's and installed packages."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple(Path(sysconfig.get_path(name)).resolve() for name in names)
+
+
+def _source(module: ModuleType | None) -> Path | None:
+    """The file of a module that is the project's or the user's own; None for others."""
+    if module is None or not getattr(module, "__file__", None):
+        return None
+    path = Path(module.__file__).resolve()
+    root = Path(__file__).resolve().parents[2]
+    ours = path.is_relative_to(root) and path.relative_to(root).parts[0] in _PACKAGES
+    installed = any(path.is_relative_to(folder) for folder in _foreign())
+    return path if path.suffix == ".py" and (ours or not installed) else None
+
+
+_PACKAGES = ("foundations", "tasks", "paradigms", "comparisons")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Names of modules that a file imports, anywhere in it; for `from a import b` both a and
+    a.b."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def source_hash(path: Path) -> str:
+    """Of what a file says, not of how: comments, docstrings and layout do not count."""
+    tree = _tree(path)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+            value = body[0].value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                node.body = body[1:] or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+@cache
+def sources_from(*starts: str) -> dict[str, str]:
+    """Hash by module: these and whatever they import of the project's or the user's own, and so
+    on."""
+    found: dict[str, str] = {}
+    todo = list(starts)
+    while todo:
+        name = todo.pop()
+        path = _source(sys.modules.get(name))
+        if path is None or name in found:
+            continue
+        found[name] = source_hash(path)
+        todo += _imports(path)
+    return dict(sorted(found.items()))
+
+
+def sources(spec: RunSpec) -> dict[str, str]:
+    """Hash by module of all that gives a run its meaning."""
+    kinds = [task_class(name) for name in (spec.task, *spec.evaluation.transfer)]
+    starts = [base.__module__ for kind in kinds for base in kind.__mro__]
+    starts += [type(make_exit_rule(name, 1)).__module__ for name in spec.evaluation.exit_rules]
+    of_paradigm = paradigm_module(spec.paradigm, spec.paradigm_options.get("base"))
+    starts += [module.__name__ for module in of_paradigm]
+    measuring = {name: path for name in MEASURING if (path := _source(import_module(name)))}
+    found = sources_from(*dict.fromkeys(starts))
+    return found | {name: source_hash(path) for name, path in measuring.items()}
+
+
+@cache
+def commit() -> tuple[str | None, bool | None]:
+    """(commit, whether tracked files differ from it) of the checkout that this code is in; (None,
+    None) for none."""
+    root = Path(__file__).resolve().parents[2]
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", str(Path(__file__).resolve()))  # and not one around it
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None

@@ -1,0 +1,67 @@
+"""The ledger: what became of each published claim, as `verdicts.json` in the results folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from comparisons.studies import NAMES, Claim, load_study
+from comparisons.studies.verdicts import NOT_RUN, Evidence, as_record, judge
+from foundations.files import write_atomically
+from foundations.records.spec import SCHEMA, RunSpec
+
+
+def write_verdicts(
+    out: Path,
+    preset: str,
+    of_study: Mapping[str, Sequence[RunSpec]],
+    skipped: Iterable[str],
+    command: str,
+) -> Path:
+    """Judge every claim of the studies by what is stored in `out`; verdicts on other studies that
+    are there already stay. Returns the file's path."""
+    path = out / "verdicts.json"
+    ledger = {entry["study"]: entry for entry in _stored(path)}
+    for name, runs in of_study.items():
+        evidence = Evidence(out, runs)
+        left_out = [line for line in skipped if line.startswith(f"{name} on ")]
+        ledger[name] = {
+            "study": name,
+            "summary": NAMES[name][1],
+            "preset": preset,
+            "command": command,
+            "runs": len(runs),
+            "complete": sum(evidence.result(spec) is not None for spec in runs),
+            "left_out": left_out,
+            "claims": [_judged(claim, evidence, left_out) for claim in load_study(name).claims],
+        }
+    ordered = [ledger[name] for name in NAMES if name in ledger]
+    write_atomically(path, json.dumps({"schema": SCHEMA, "studies": ordered}, indent=1))
+    return path
+
+
+def _judged(claim: Claim, evidence: Evidence, left_out: Sequence[str]) -> dict[str, Any]:
+    finding = as_record(judge(claim.check, evidence))
+    if finding["verdict"] == NOT_RUN:
+        about = " ".join(finding["numbers"])
+        tasks = {line: line.partition(" on ")[2].partition(":")[0] for line in left_out}
+        finding["numbers"] += [line for line, task in tasks.items() if f" {task}" in about]
+    return {
+        "id": claim.id,
+        "source": claim.source,
+        "text": claim.text,
+        "scale": claim.scale,
+        "figure": claim.figure,
+        **finding,
+    }
+
+
+def _stored(path: Path) -> list[dict[str, Any]]:
+    """What an earlier study left; nothing where it can't be read."""
+    try:
+        stored = json.loads(path.read_text())
+        return [entry for entry in stored["studies"] if entry["study"] in NAMES]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []

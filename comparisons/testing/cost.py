@@ -1,0 +1,55 @@
+"""Floating-point operations, counted by running the network once under torch's counter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from paradigms.base import Paradigm
+from paradigms.fourier import direct
+from paradigms.layers import channels_last
+
+
+@dataclass(frozen=True)
+class Cost:
+    """FLOPs of one problem (a multiply-add counts as two): encoding and context once, then each
+    step and each readout."""
+
+    fixed: float
+    step: float
+    readout: float
+
+    def inference(self, iterations: float) -> float:
+        """FLOPs to answer once after so many iterations."""
+        return self.fixed + iterations * self.step + self.readout
+
+    def training(self, skipped: float, kept: float) -> float:
+        """FLOPs of a training pass: a backward pass costs two forward ones; skipped steps have
+        none."""
+        return 3 * self.fixed + skipped * self.step + 3 * (kept * self.step + self.readout)
+
+
+@torch.no_grad()
+def count_cost(model: Paradigm, inputs: Tensor) -> Cost:
+    """Cost for one problem, inputs [1, C, *S] on the model's device. The step counted is the first.
+
+    Every convolution is counted as it is defined, also where it is computed in fewer operations.
+    """
+    was_training = model.training
+    model.eval()
+    x = channels_last(inputs)
+
+    def counted(call):
+        with direct(), FlopCounterMode(display=False) as counter:
+            result = call()
+        return float(counter.get_total_flops()), result
+
+    encode, state = counted(lambda: model.encode(x))
+    context_flops, context = counted(lambda: model.context(x))
+    step, state = counted(lambda: model.advance(state, context))
+    readout, _ = counted(lambda: model.readout(state))
+    model.train(was_training)
+    return Cost(encode + context_flops, step, readout)

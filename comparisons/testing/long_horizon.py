@@ -1,0 +1,351 @@
+"""Problems far larger than any study's, given to a network that was trained before.
+
+python -m comparisons.testing.long_horizon OUT/runs/RUN --difficulty 201 --count 10 --iterations
+5000
+
+Hours on a CPU for a maze of size 801: so the state is saved every minute, Ctrl-C ends it cleanly,
+and the same command goes on. Memory is that of one batch and its state, whatever the number of
+iterations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from comparisons.hardware import PRECISIONS, autocast, device_name, resolve_precision
+from comparisons.storage.tensors import Damaged, load_checkpoint, load_tensors, save_checkpoint
+from comparisons.testing.evaluation import batch_slices
+from comparisons.testing.exits import (
+    USUAL_RULE,
+    ExitRule,
+    Look,
+    make_exit_rule,
+    mean_confidence,
+    state_change,
+    stopping_rules,
+)
+from foundations.command import Parser, whole_number
+from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
+from foundations.files import write_atomically
+from foundations.records.reading import read_spec
+from foundations.records.spec import RunSpec
+from foundations.statistics import wilson_interval
+from paradigms import build_paradigm
+from paradigms.base import Paradigm, State
+from paradigms.layers import channels_last
+from tasks import load_task
+from tasks.base import Difficulty, Task
+
+MOST = 10**9  # problems or iterations
+
+
+@dataclass(frozen=True)
+class Question:
+    """count problems of a difficulty, answered by an exit rule after at most `iterations` steps.
+    look: read the answer out at every look-th step only; the rule then compares answers that many
+    steps apart."""
+
+    difficulty: Difficulty
+    count: int
+    iterations: int
+    rule: str
+    look: int
+    seed: int
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """All of it, readably, as a file name without its suffix: another question is another
+        file."""
+        rest = f"it{self.iterations}-look{self.look}-seed{self.seed}-{self.precision}"
+        return f"{self.older_name}-{rest}"
+
+    @property
+    def older_name(self) -> str:
+        """What files were named after once, though questions may share it."""
+        return f"{self.difficulty}-{self.count}-{self.rule}"
+
+
+def load_run(folder: Path) -> tuple[RunSpec, Task, Paradigm]:
+    """A finished run: its spec, its task and its trained network. ValueError if the folder holds
+    none."""
+    try:
+        spec = read_spec(folder)
+        weights, _ = load_tensors(folder / "model.safetensors")
+        task = load_task(spec.task, **spec.task_options)
+        model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+        model.load_state_dict(weights)
+    except (OSError, ValueError, TypeError, RuntimeError) as error:
+        why = one_line(error)
+        raise ValueError(
+            f"{folder} is not the folder of a finished run such as OUT/runs/RUN ({why[:300]})"
+        ) from error
+    return spec, task, model.eval()
+
+
+class Thinking:
+    """The answers so far and, in the middle of a batch, the state to go on from, kept in a file of
+    `folder`."""
+
+    def __init__(self, folder: Path, question: Question) -> None:
+        self.path, self.question = folder / f"{question.name}.safetensors", question
+        self.answers: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.number = 0  # steps taken in the batch at hand
+        self.tensors: dict[str, Tensor] = {}  # its state and its rule's
+        # A file of the older name may be about another question; then it is left to that one.
+        for path in (self.path, folder / f"{question.older_name}.safetensors"):
+            stored = self._stored(path)
+            if stored:
+                tensors, facts = stored
+                self.answers = facts["answers"]
+                self.seconds, self.number = facts["seconds"], facts["number"]
+                self.tensors = tensors.get("batch", {})
+                break
+
+    def _stored(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
+        """What a file holds of this question; None where it holds nothing. A damaged file is set
+        aside."""
+        try:
+            stored = load_checkpoint(path)
+        except Damaged as error:
+            path.replace(path.with_suffix(".damaged"))
+            print(f"{error}; set aside, starting anew", file=sys.stderr)
+            return None
+        return stored if stored and stored[1]["question"] == _plain(self.question) else None
+
+    def save(self) -> None:
+        """Whole or not at all, so that a kill at any moment leaves something to go on from."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        facts = {
+            "question": _plain(self.question),
+            "answers": self.answers,
+            "seconds": self.seconds,
+            "number": self.number,
+        }
+        save_checkpoint(self.path, {"batch": self.tensors}, facts)
+
+    def hold(self, number: int, hidden: Any, rule: ExitRule) -> None:
+        """Remember where the batch at hand is."""
+        parts = hidden if isinstance(hidden, tuple) else (hidden,)
+        self.number = number
+        self.tensors = {f"hidden.{i}": part for i, part in enumerate(parts)}
+        self.tensors |= {
+            f"rule.{k}": v for k, v in vars(rule).items() if isinstance(v, Tensor) and v.numel()
+        }
+
+    def take_up(self, rule: ExitRule, device: torch.device) -> Any:
+        """The hidden state held, None before the first step; puts the rule back where it was."""
+        tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+        for name, tensor in tensors.items():
+            if name.startswith("rule."):
+                setattr(rule, name.removeprefix("rule."), tensor)
+        hidden = [channels_last(t) for n, t in sorted(tensors.items()) if n.startswith("hidden.")]
+        return None if not hidden else hidden[0] if len(hidden) == 1 else tuple(hidden)
+
+
+def _plain(question: Question) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(question)))
+
+
+@torch.inference_mode()
+def think(
+    model: Paradigm,
+    task: Task,
+    thinking: Thinking,
+    device: torch.device,
+    say: Any,
+    save_seconds: float = 60.0,
+) -> list[dict[str, Any]]:
+    """Answer what is left of the question: one entry a problem, in order."""
+    asked = thinking.question
+    for indices in batch_slices(task, asked.difficulty, asked.count):
+        if indices[0] < len(thinking.answers):
+            continue
+        batch = task.sample(asked.difficulty, seed=asked.seed, split="test", indices=indices)
+        batch = batch.to(device)
+        rule = make_exit_rule(asked.rule, model.train_iterations)
+        x = channels_last(batch.inputs)
+        saved = shown = start = time.perf_counter()
+        earlier = thinking.seconds
+        with autocast(device, asked.precision), parametrize.cached():
+            hidden = thinking.take_up(rule, device)
+            state = model.encode(x) if hidden is None else State(hidden, thinking.number)
+            before = hidden
+            context = model.context(x)
+            for number in range(thinking.number + 1, asked.iterations + 1):
+                state = state if model.ended(state) else model.advance(state, context)
+                if number % asked.look and number < asked.iterations:
+                    continue
+                logits = model.readout(state).float()
+                change = None
+                if rule.needs_change:
+                    change, before = state_change(before, state.hidden), state.hidden
+                answer = task.predict(logits, batch)
+                confidence = mean_confidence(logits, batch.mask)
+                right = task.correct(logits, batch)
+                rule.update(
+                    Look(
+                        number,
+                        answer,
+                        confidence,
+                        change,
+                        right,
+                        task.element_accuracy(logits, batch),
+                    )
+                )
+                now = time.perf_counter()
+                thinking.seconds = earlier + now - start
+                thinking.hold(number, state.hidden, rule)
+                if now - saved > save_seconds:
+                    thinking.save()
+                    saved = now
+                if now - shown > 10:
+                    say(
+                        f"problem {int(indices[0]) + 1} of {asked.count}: {number:,} iterations, "
+                        f"{int(rule.stopped.sum())} of {len(batch)} answered"
+                    )
+                    shown = now
+                if bool(rule.stopped.all()):
+                    break
+        thinking.answers += [
+            {
+                "problem": int(index),
+                "iterations": int(rule.iteration[i]),
+                "stopped": bool(rule.stopped[i]),
+                "correct": bool(rule.correct[i]),
+                "element_accuracy": float(rule.elements[i]),
+            }
+            for i, index in enumerate(indices)
+        ]
+        thinking.number, thinking.tensors = 0, {}
+        thinking.save()
+    return thinking.answers
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m comparisons.testing.long_horizon",
+        description=(
+            "Give a trained network problems far larger than those of its study. The same command "
+            "goes on where it was stopped."
+        ),
+    )
+    parser.add_argument("run", type=Path, help="folder of a finished run, OUT/runs/RUN")
+    parser.add_argument("--difficulty", required=True, help="of the problems, e.g. a maze's size")
+    parser.add_argument(
+        "--count", type=whole_number(1, MOST), default=10, help="problems (default 10)"
+    )
+    parser.add_argument(
+        "--iterations", type=whole_number(1, MOST), default=5000, help="at most (default 5000)"
+    )
+    parser.add_argument(
+        "--rule",
+        default=USUAL_RULE,
+        help=f"when to stop: {'|'.join(stopping_rules())} (default {USUAL_RULE})",
+    )
+    parser.add_argument(
+        "--look",
+        type=whole_number(1, MOST),
+        default=1,
+        help="look at the answer at every LOOK-th iteration (default 1)",
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, 2**63 - 1), default=0, help="of the problems (default 0)"
+    )
+    parser.add_argument("--precision", default="auto", help="|".join(PRECISIONS))
+    return parser
+
+
+def _question(options: argparse.Namespace, task: Task, device: torch.device) -> Question:
+    if options.rule not in stopping_rules():
+        raise unknown_name("rule that stops", options.rule, stopping_rules())
+    if options.precision not in PRECISIONS:
+        raise unknown_name("precision", options.precision, PRECISIONS)
+    words = options.difficulty
+    difficulty = int(words) if words.isdecimal() else words
+    task.check_difficulty(difficulty)
+    task.check_count(difficulty, "test", options.count)
+    precision = resolve_precision(options.precision, device)
+    return Question(
+        difficulty,
+        options.count,
+        options.iterations,
+        options.rule,
+        options.look,
+        options.seed,
+        precision,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0, 2 with one line on what is wrong, or 130 when interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=True, highlight=False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        spec, task, model = load_run(options.run)
+        question = _question(options, task, device)
+    except ValueError as error:
+        print(f"python -m comparisons.testing.long_horizon: {one_line(error)}", file=sys.stderr)
+        return USAGE
+    folder = options.run / "thinking"
+    thinking = Thinking(folder, question)
+    command = shlex.join(["python", "-m", "comparisons.testing.long_horizon", *arguments])
+    try:
+        answers = think(model.to(device), task, thinking, device, console.print)
+    except KeyboardInterrupt:
+        thinking.save()
+        print(f"interrupted; to go on: {command}", file=sys.stderr)
+        return INTERRUPTED
+    right = sum(answer["correct"] for answer in answers)
+    low, high = wilson_interval(right, len(answers))
+    result = {
+        "run_id": spec.run_id,
+        **_plain(question),
+        "accuracy": right / len(answers),
+        "ci_low": low,
+        "ci_high": high,
+        "seconds": round(thinking.seconds, 1),
+        "peak_memory_gib": round(_peak_memory(device) / 2**30, 2),
+        "device": device_name(device),
+        "threads": torch.get_num_threads(),
+        "command": command,
+        "answers": answers,
+    }
+    path = folder / f"{question.name}.json"
+    write_atomically(path, json.dumps(result, indent=1))
+    mean = sum(answer["iterations"] for answer in answers) / len(answers)
+    print(
+        f"{right} of {len(answers)} {task.spec.name} problems of {task.spec.difficulty_label}"
+        f" {question.difficulty} solved ({low:.1%} to {high:.1%}), {mean:,.0f} iterations on"
+        f" average, {thinking.seconds:,.0f} s, {result['peak_memory_gib']} GiB: {path}"
+    )
+    return 0
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Bytes: of the accelerator, else of the process."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From a fresh network to a trained one."""

@@ -1,0 +1,100 @@
+"""The one module that sees both sides: a paradigm and the task it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.utils import parametrize
+
+from comparisons.hardware import autocast, float32_as
+from comparisons.training.compiling import compiled_parts, in_place
+from paradigms.base import Paradigm
+from paradigms.layers import channels_last
+from tasks.base import Batch, Task
+
+
+def share_of_sites(batch: Batch) -> Tensor | float:
+    """What this process's mean loss counts for where several share a batch: its sites, as a share
+    of what each has on average. Gradients are averaged over processes as if all had equally many;
+    with this they are those of one process that holds the whole batch."""
+    if not distributed.is_available() or not distributed.is_initialized():
+        return 1.0
+    processes = distributed.get_world_size()
+    if processes == 1:
+        return 1.0
+    counted = batch.targets.numel() if batch.mask is None else batch.mask.sum()
+    mine = torch.as_tensor(counted, dtype=torch.float32, device=batch.inputs.device)
+    total = mine.clone()
+    distributed.all_reduce(total)
+    return mine * processes / total
+
+
+class Learner(nn.Module):
+    """Network and loss behind a single `forward`, as averaging gradients over processes needs.
+
+    The loss is (1 - alpha) L(all iterations) + alpha L(progressive) for networks it makes sense
+    for, else L(all iterations). With alpha = 1 the full pass is not run, with alpha = 0 the
+    progressive one is not. shared: whether other processes, if there are any, hold the rest of the
+    batch. compiled: whether `running` compiles the network's parts.
+    """
+
+    def __init__(
+        self,
+        model: Paradigm,
+        task: Task,
+        *,
+        alpha: float,
+        label_smoothing: float,
+        precision: str,
+        shared: bool = True,
+        compiled: bool = False,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.task = task
+        self.alpha = alpha if model.progressive and model.max_iterations is None else 0.0
+        self.label_smoothing = label_smoothing
+        self.precision = precision
+        self.shared = shared
+        self._parts = compiled_parts(model) if compiled else {}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Context for a forward pass and its backward pass, which is to run in the same precision
+        and code."""
+        with float32_as(self.precision), in_place(self._parts):
+            yield
+
+    def forward(self, batch: Batch, skipped: int, kept: int) -> Tensor:
+        """Mean loss in nats. skipped, kept: iterations without and with gradient, for the
+        progressive part."""
+        x = channels_last(batch.inputs)
+        loss = torch.zeros((), device=x.device)
+        if self.alpha < 1:
+            logits = self._unroll(x, 0, self.model.train_iterations)
+            loss = loss + (1 - self.alpha) * self._loss(logits, batch)
+        if self.alpha > 0:
+            loss = loss + self.alpha * self._loss(self._unroll(x, skipped, kept), batch)
+        return loss
+
+    def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
+        share = share_of_sites(batch) if self.shared else 1.0
+        return self.task.loss(logits, batch, self.label_smoothing) * share
+
+    def _unroll(self, x: Tensor, skipped: int, kept: int) -> Tensor:
+        state = None
+        if skipped:
+            # Its own contexts: shared with the pass below, they would hand it weights that were
+            # cast or masked, and cached, without a gradient.
+            with torch.no_grad(), autocast(x.device, self.precision), self._masked_once():
+                state = self.model.run(x, skipped)
+        with autocast(x.device, self.precision), self._masked_once():
+            return self.model.readout(self.model.run(x, kept, state))
+
+    def _masked_once(self) -> AbstractContextManager:
+        # Compiled code computes such weights with the rest, and would be compiled anew for each
+        # that is cached.
+        return nullcontext() if self._parts else parametrize.cached()

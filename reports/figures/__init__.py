@@ -1,0 +1,1 @@
+"""What each figure shows, as data, with its headline; and the drawing of it."""

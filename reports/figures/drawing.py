@@ -1,0 +1,276 @@
+"""From figures to pictures: static SVG, and the data that the page's script draws from.
+
+Colours are CSS variables, so that one picture serves light, dark and print.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from reports.figures.figure_model import Axis, Figure, Line, Panel, short
+
+#: Okabe and Ito 2008, without the yellow that white paper swallows; a lighter set for dark screens.
+COLOURS_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#c2629b", "#c98a00", "#4aa8e0", "#6b6b6b"]
+COLOURS_DARK = ["#5aa9f0", "#f5814a", "#2cc9a0", "#e89cc9", "#f0b53c", "#9bdcff", "#b9b9b9"]
+#: Plotly's names, and outlines in a box of -1..1.
+MARKERS = [
+    ("circle", "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z"),
+    ("square", "M-.9-.9H.9V.9H-.9Z"),
+    ("triangle-up", "M0-1.15L1.1.8H-1.1Z"),
+    ("diamond", "M0-1.25L1.25 0L0 1.25L-1.25 0Z"),
+    ("triangle-down", "M0 1.15L1.1-.8H-1.1Z"),
+    ("cross", "M-.4-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z"),
+    ("hexagon", "M0-1.1L.95-.55V.55L0 1.1L-.95.55V-.55Z"),
+    (
+        "x",
+        (
+            "M-1.1-.55L-.55-1.1L0-.55L.55-1.1L1.1-.55L.55 0L1.1.55L.55 1.1L0 .55L-.55"
+            " 1.1L-1.1.55L-.55 0Z"
+        ),
+    ),
+]
+DASHES = [("solid", ""), ("dash", "7 4"), ("dot", "2 3"), ("dashdot", "8 3 2 3")]
+MOST_BARS = 12  # points a line may have to get an error bar and a marker each, not a band
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a series looks everywhere on the page: places in the lists above."""
+
+    index: int
+
+    @property
+    def colour(self) -> int:
+        return self.index % len(COLOURS_LIGHT)
+
+    @property
+    def marker(self) -> int:
+        return self.index % len(MARKERS)
+
+    @property
+    def dash(self) -> int:
+        return self.index // len(COLOURS_LIGHT) % len(DASHES)
+
+
+def figure_data(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:
+    """The figure as JSON-ready values; series by their index."""
+    return {
+        "panels": [
+            {
+                "title": panel.title,
+                "x": _axis_data(panel.x, [v for line in panel.lines for v in line.x]),
+                "y": _axis_data(panel.y, [v for line in panel.lines for v in line.y]),
+                "marks": [[a, v, text] for a, v, text in panel.marks],
+                "lines": [_line_data(line, styles[line.series].index) for line in panel.lines],
+            }
+            for panel in figure.panels
+        ]
+    }
+
+
+def _axis_data(axis: Axis, values: list[float]) -> dict[str, Any]:
+    # Plotly labels a log axis in digits of two sizes that few can read; those of the static picture
+    # do.
+    ticks = _Scale(axis, values, 0, 1).ticks() if axis.log or axis.ticks or axis.whole else []
+    return {
+        "label": axis.label,
+        "log": axis.log,
+        "percent": axis.percent,
+        "ticks": [[short(v), t] for v, t in ticks],
+        "range": [axis.low, axis.high],
+    }
+
+
+def _line_data(line: Line, series: int) -> dict[str, Any]:
+    data: dict[str, Any] = {"s": series, "kind": line.kind}
+    for key in ("x", "y", "low", "high", "seeds", "tests"):
+        values = getattr(line, key)
+        if values is not None:
+            data[key] = [short(v) for v in values]
+    if line.each is not None:
+        data["each"] = [[short(v) for v in values] for values in line.each]
+    if line.ring is not None:
+        data["ring"] = line.ring
+    if line.run:
+        data["run"] = line.run
+    return data
+
+
+def spaced(axis: Axis, room: float = 0.055) -> list[tuple[float, str]]:
+    """The given ticks, without those that would stand on their neighbour's text."""
+    if len(axis.ticks) < 2:
+        return list(axis.ticks)
+    at = [math.log(v) if axis.log else v for v, _ in axis.ticks]
+    whole = at[-1] - at[0]
+    kept: list[int] = []
+    for i in range(len(at)):
+        needed = room * whole * max(1.0, len(axis.ticks[i][1]) / 3)
+        if not kept or at[i] - at[kept[-1]] >= needed:
+            kept.append(i)
+    return [axis.ticks[i] for i in kept]
+
+
+class _Scale:
+    """Places values of an axis on pixels."""
+
+    def __init__(self, axis: Axis, values: list[float], start: float, end: float) -> None:
+        self.axis, self.start, self.end = axis, start, end
+        values = [v for v in values if math.isfinite(v) and (not axis.log or v > 0)]
+        low = axis.low if axis.low is not None and (not axis.log or axis.low > 0) else None
+        self.low = low if low is not None else min(values, default=1.0)
+        self.high = axis.high if axis.high is not None else max(values, default=2.0)
+        self.ends = (self.low, self.high)
+        if axis.log:
+            self.low, self.high = math.log10(self.low), math.log10(self.high)
+        if self.high <= self.low:
+            self.low, self.high = self.low - 0.5, self.high + 0.5
+        pad = 0.045 * (self.high - self.low)
+        self.low -= pad
+        self.high += pad
+
+    def __call__(self, value: float) -> float:
+        value = math.log10(max(value, 1e-300)) if self.axis.log else value
+        value = min(max(value, self.low), self.high)
+        share = (value - self.low) / (self.high - self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+    def ticks(self) -> list[tuple[float, str]]:
+        if self.axis.ticks:
+            return spaced(self.axis)
+        if self.axis.percent:
+            return [(v / 100, str(v)) for v in (0, 20, 40, 60, 80, 100)]
+        if self.axis.log:
+            return self._log_ticks()
+        step = 10 ** math.floor(math.log10(max(self.high - self.low, 1e-12) / 2))
+        step *= next(m for m in (1, 2, 5, 10) if (self.high - self.low) / (step * m) <= 6)
+        step = max(step, 1) if self.axis.whole else step
+        first = math.ceil(self.low / step)
+        return [(i * step, human(i * step)) for i in range(first, math.floor(self.high / step) + 1)]
+
+    def _log_ticks(self) -> list[tuple[float, str]]:
+        decades = range(math.floor(self.low), math.ceil(self.high) + 1)
+        for factors in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 4, 5, 6, 8)):
+            ticks = [f * 10.0**d for d in decades for f in factors]
+            ticks = [t for t in ticks if self.low <= math.log10(t) <= self.high]
+            if len(ticks) >= 3:
+                break
+        if len(ticks) < 2:  # too narrow a range for round numbers: its ends
+            ticks = sorted({*self.ends, *ticks})[:: max(1, len(ticks))]
+        return [(t, human(t)) for t in ticks[:: math.ceil(len(ticks) / 7)]]
+
+
+def human(value: float) -> str:
+    """`10k`, `2.5M`: few characters for an axis."""
+    for size, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def flops(value: float) -> str:
+    """`2.5 MFLOPs`."""
+    words = human(value)
+    unit = words[-1:] if words[-1:].isalpha() else ""
+    return f"{words.removesuffix(unit)} {unit}FLOPs"
+
+
+def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> str:
+    """The panel as an SVG element, for readers without scripts, for print and while loading."""
+    width, height = (720, 380) if wide else (380, 290)
+    left, right, top, bottom = 52, 10, 18, 44
+    lines = panel.lines
+    x = _Scale(panel.x, [v for n in lines for v in n.x], left, width - right)
+    y = _Scale(panel.y, [v for n in lines for v in n.y], height - bottom, top)
+    parts = [
+        f'<svg class="static" viewBox="0 0 {width} {height}" role="img"'
+        f' aria-label="{escape(name)}">'
+    ]
+    for value, text in y.ticks():
+        at = y(value)
+        parts.append(f'<path class="grid" d="M{left} {at}H{width - right}"/>')
+        parts.append(f'<text x="{left - 6}" y="{at + 4}" text-anchor="end">{escape(text)}</text>')
+    for value, text in x.ticks():
+        at = x(value)
+        parts.append(f'<path class="grid" d="M{at} {top}V{height - bottom}"/>')
+        parts.append(
+            f'<text x="{at}" y="{height - bottom + 16}" text-anchor="middle">{escape(text)}</text>'
+        )
+    for axis, value, text in panel.marks:
+        if axis == "x":
+            at = x(value)
+            parts.append(f'<path class="mark" d="M{at} {top}V{height - bottom}"/>')
+            parts.append(
+                f'<text class="mark" x="{at}" y="{top - 5}"'
+                f' text-anchor="middle">{escape(text)}</text>'
+            )
+        else:
+            at = y(value)
+            parts.append(f'<path class="mark" d="M{left} {at}H{width - right}"/>')
+            parts.append(f'<text class="mark" x="{left + 4}" y="{at - 4}">{escape(text)}</text>')
+    middle = (top + height - bottom) / 2
+    parts.append(
+        f'<text class="label" x="{(left + width - right) / 2}" y="{height - 8}" '
+        f'text-anchor="middle">{escape(panel.x.label)}</text>'
+        f'<text class="label" transform="translate(13 {middle}) rotate(-90)" '
+        f'text-anchor="middle">{escape(panel.y.label)}</text>'
+    )
+    parts += [_line_svg(line, styles[line.series], x, y) for line in lines]
+    return "".join(parts) + "</svg>"
+
+
+def _points(line: Line) -> list[int]:
+    return [i for i in range(len(line.x)) if math.isfinite(line.x[i]) and math.isfinite(line.y[i])]
+
+
+def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
+    keep = _points(line)
+    colour = f"var(--c{style.colour})"
+    at = [(x(line.x[i]), y(line.y[i])) for i in keep]
+    out = [f'<g data-series="{style.index}" style="color:{colour}">']
+    if line.kind == "thin":
+        every = max(1, len(at) // 40)
+        at = at[::every] + ([at[-1]] if at and (len(at) - 1) % every else [])
+    if line.kind != "points" and len(at) > 1:
+        dash = DASHES[style.dash][1]
+        dash = f' stroke-dasharray="{dash}"' if dash else ""
+        path = "M" + "L".join(f"{a} {b}" for a, b in at)
+        out.append(f'<path class="{line.kind}" d="{path}"{dash}/>')
+    banded = line.kind == "flat" or len(keep) > MOST_BARS
+    if line.low is not None and line.high is not None and banded:
+        upper = [f"{x(line.x[i])} {y(line.high[i])}" for i in keep]
+        lower = [f"{x(line.x[i])} {y(line.low[i])}" for i in reversed(keep)]
+        out.append(f'<path class="band" d="M{"L".join(upper + lower)}Z"/>')
+    elif line.low is not None and line.high is not None:
+        out += [
+            f'<path class="bar" d="M{x(line.x[i])} {y(line.low[i])}V{y(line.high[i])}"/>'
+            for i in keep
+        ]
+    for i in keep if line.each is not None else []:
+        spots = "".join(f"M{x(line.x[i])} {y(v)}h0" for v in line.each[i])
+        out.append(f'<path class="seed" d="{spots}"/>')
+    dots = keep if line.kind in ("line", "points") and len(keep) <= MOST_BARS else []
+    if line.ring is not None:
+        dots = [*dots, line.ring]
+    shape = MARKERS[style.marker][1]
+    for i in dots:
+        size, kind = (6.5, "ring") if i == line.ring else (4.2, "dot")
+        out.append(
+            f'<path class="{kind}" transform="translate({x(line.x[i])} {y(line.y[i])})'
+            f' scale({size})" d="{shape}"/>'
+        )
+    return "".join(out) + "</g>"
+
+
+def swatch(style: Style) -> str:
+    """A small SVG of the line and marker of a series."""
+    dash = DASHES[style.dash][1]
+    dash = f' stroke-dasharray="{dash}"' if dash else ""
+    return (
+        '<svg class="swatch" viewBox="0 0 28 14" aria-hidden="true"'
+        f' style="color:var(--c{style.colour})"><path class="line" d="M1 7H27"{dash}/><path'
+        ' class="dot" transform="translate(14 7) scale(4.5)"'
+        f' d="{MARKERS[style.marker][1]}"/></svg>'
+    )

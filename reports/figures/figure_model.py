@@ -1,0 +1,109 @@
+"""A figure as data: a few panels of lines over labelled axes.
+
+`drawing` makes the static picture of it, the page's script the one that answers to the mouse,
+`paper` the files for print; all from this one description.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_CSV = ("panel", "series", "run", "x", "y", "low", "high", "seeds", "n_test")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """label: with the unit. ticks: (value, text) pairs, or none for the drawing to choose. whole:
+    no ticks between whole numbers."""
+
+    label: str
+    log: bool = False
+    percent: bool = False
+    whole: bool = False
+    ticks: tuple[tuple[float, str], ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One series in a panel.
+
+    kind: line | points | flat (a network that ends, drawn level to the right) | thin (one run of
+    many). low, high: ends of the 95 % intervals. seeds, tests: how many runs and problems each
+    point stands on. each: the seeds' own values, where a point is a mean of few. ring: the place of
+    the point that stands for training, or None. told: numbers of the records that are not drawn and
+    that the figure's title speaks of.
+    """
+
+    series: str
+    x: list[float]
+    y: list[float]
+    kind: str = "line"
+    low: list[float] | None = None
+    high: list[float] | None = None
+    seeds: list[int] | None = None
+    tests: list[float] | None = None
+    each: list[list[float]] | None = None
+    ring: int | None = None
+    run: str = ""
+    told: dict[str, float] | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes. marks: (axis "x" or "y", value, text) of lines across it."""
+
+    title: str
+    x: Axis
+    y: Axis
+    lines: list[Line]
+    marks: list[tuple[str, float, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """title: a statement of what is seen; caption: how to read it and what it stands on."""
+
+    key: str
+    title: str
+    caption: str
+    panels: list[Panel]
+
+    def csv(self) -> str:
+        """The numbers drawn, tidy, as CSV text."""
+        out = io.StringIO()
+        write = csv.writer(out)
+        write.writerow((*_CSV, "x_axis", "y_axis"))
+        for panel in self.panels:
+            for line in panel.lines:
+                parts = (line.low, line.high, line.seeds, line.tests)
+                for i, (x, y) in enumerate(zip(line.x, line.y, strict=True)):
+                    rest = ["" if p is None else short(p[i]) for p in parts]
+                    row = [panel.title, line.series, line.run, short(x), short(y), *rest]
+                    write.writerow([*map(plain, row), panel.x.label, panel.y.label])
+        return out.getvalue()
+
+
+def plain(cell: object) -> object:
+    """Text that a spreadsheet will not take for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") else cell
+
+
+def short(value: float) -> float | int | None:
+    """Six significant digits, None for NaN: small in a page, enough for a figure."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() else rounded
+
+
+def log_axis(values: Sequence[float], ratio: float) -> bool:
+    """Whether positive values spread over more than `ratio`, so that equal factors should look
+    equal."""
+    values = [v for v in values if math.isfinite(v)]
+    return bool(values) and min(values) > 0 and max(values) / min(values) >= ratio

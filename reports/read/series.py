@@ -1,0 +1,213 @@
+"""Which runs stand together on the page: the sections, and the series in them whose seeds are
+averaged.
+
+A section holds what was trained on one task, with one set of options, on one difficulty. A series
+holds runs that differ in seed and number of samples alone and were made alike: in one precision, on
+one kind of machine, by one version.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from foundations.records.made import Made
+from reports.read.tested import made_of
+
+if TYPE_CHECKING:
+    from reports.read.load import Run
+
+#: Runs of one kind made in unlike ways that are named one by one on the page.
+MOST_NAMED = 4
+
+
+def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
+    """Column `section`: the task, with its options and the trained difficulty where runs of it
+    differ in them, and the task tested on where that is another."""
+    options = {r: _options_text(run.spec.get("task_options")) for r, run in runs.items()}
+    text = rows["run_id"].map(options).fillna("").astype(str)
+    several = text.groupby(rows["task"]).transform("nunique") > 1
+    chosen = text.where(text != "", "default options").where(several, "")
+    trained = rows.groupby("run_id")["train_difficulty"].transform("first")
+    several = trained.groupby([rows["task"], chosen]).transform("nunique") > 1
+    place = _places(rows, trained).where(several, "")
+    inside = [", ".join(filter(None, pair)) for pair in zip(chosen, place, strict=True)]
+    away = rows["test_task"] != rows["task"]
+    named = [f"{t} ({w})" if w else t for t, w in zip(rows["task"], inside, strict=True)]
+    rows["section"] = [
+        f"{name} tested on {other}" if elsewhere else name
+        for name, other, elsewhere in zip(named, rows["test_task"], away, strict=True)
+    ]
+    # What it was trained on is no place on the other task's axis.
+    rows["train_difficulty"] = rows["train_difficulty"].where(~away)
+
+
+def _options_text(options: Any) -> str:
+    if not isinstance(options, dict) or not options:
+        return ""
+    return ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+
+
+def _places(rows: pd.DataFrame, trained: pd.Series) -> pd.Series:
+    """`trained on size 9` by row, in the task's own words for its difficulties."""
+    own = rows[rows["test_task"] == rows["task"]]
+    names = own.drop_duplicates("task").set_index("task")["difficulty_name"].to_dict()
+    known = own.drop_duplicates(["task", "test_difficulty"])
+    labels = known.set_index(["task", "test_difficulty"])["difficulty_label"].to_dict()
+    said = []
+    for task, level in zip(rows["task"], trained, strict=True):
+        name = names.get(task, "difficulty")
+        word = labels.get((task, level), f"{level:g}")
+        said.append(f"trained on {name} {word}" if level == level else f"trained {name} unknown")
+    return pd.Series(said, index=rows.index, dtype=object)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Runs of one kind that were made in unlike ways: seeds by the words for what sets them
+    apart."""
+
+    section: str
+    series: str
+    seeds: dict[str, list[float]]
+
+
+def name_series(rows: pd.DataFrame, runs: dict[str, Run]) -> list[Apart]:
+    """Column `series`: the label, with whatever else sets two runs of one label and seed apart, and
+    what made them where that differs. Returns what was drawn apart for the latter.
+
+    Two runs never share a series, number of samples and seed, or a mean over seeds would count one
+    seed twice.
+    """
+    rows["series"] = rows["label"]
+    if rows.empty:
+        return []
+    away = (rows["test_task"] != rows["task"]).rename("away")
+    one = rows.loc[away.sort_values(kind="stable").index].drop_duplicates("run_id")
+    one = one.set_index("run_id")
+    one["series"] = [_label(row, runs.get(r)) for r, row in one.iterrows()]
+    made = {r: made_of(row, runs.get(r)) for r, row in one.iterrows()}
+    measured = set(rows.loc[rows["accuracy"].notna(), "run_id"])
+    names, apart = {}, []
+    for (section, label), group in one.groupby(["section", "series"], sort=False):
+        suffix = {r: [] for r in group.index}
+        if group["preset"].nunique() > 1:
+            for r, preset in group["preset"].items():
+                suffix[r].append(str(preset))
+        _tell_apart(group, suffix, runs, made)
+        for alike in _by_words(suffix).values():
+            # A run without a number is in no mean, so what made it sets nothing apart.
+            differing = _differing([made[r] for r in alike if r in measured])
+            found: dict[str, list[float]] = {}
+            for r in alike if differing else ():
+                words = ", ".join(_MADE[i](made[r][i]) for i in differing)
+                found.setdefault(words, []).append(group.loc[r, "seed"])
+                suffix[r].append(words)
+            if found:
+                kind = _named(label, [*suffix[alike[0]][:-1]])
+                apart.append(Apart(str(section), kind, found))
+        names |= {r: _named(label, words) for r, words in suffix.items()}
+    rows["series"] = rows["run_id"].map(names)
+    return apart
+
+
+def _label(row: pd.Series, run: Run | None) -> str:
+    """The label without the trained difficulty, which the section names: `trained on size 9`,
+    `trained on=9` before."""
+    level = run.spec.get("train_difficulty") if run else None
+    said = re.escape(str(level)) if level is not None else r"\S+"
+    unit = re.escape(row["difficulty_name"])
+    return re.sub(rf" trained on(?:=| {unit} | difficulty ){said}(?= |$)", "", row["label"])
+
+
+def _named(label: str, words: Sequence[str]) -> str:
+    return f"{label} ({', '.join(words)})" if words else label
+
+
+def _by_words(suffix: dict[str, list[str]]) -> dict[tuple[str, ...], list[str]]:
+    """Runs by what follows their label so far."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for r, words in suffix.items():
+        found.setdefault(tuple(words), []).append(r)
+    return found
+
+
+#: How each field of `Made` is said behind a label.
+_MADE = (
+    lambda precision: "precision unknown" if precision == "unknown" else precision,
+    lambda machine: "machine unknown" if machine == "unknown" else f"on {machine}",
+    lambda version: f"version {version}",
+)
+
+
+def _differing(made: Sequence[Made]) -> list[int]:
+    """Which fields are not alike in all."""
+    return [i for i in range(len(_MADE)) if len({each[i] for each in made}) > 1]
+
+
+def _tell_apart(
+    group: pd.DataFrame,
+    suffix: dict[str, list[str]],
+    runs: dict[str, Run],
+    made: dict[str, Made],
+) -> None:
+    """Add to `suffix` the settings that differ between runs that would otherwise coincide."""
+    filled = group.fillna({"train_samples": -1, "seed": -1})
+
+    def clashes() -> list[list[str]]:
+        same: dict[tuple, list[str]] = {}
+        for r, row in filled.iterrows():
+            place = (*suffix[r], row["train_samples"], row["seed"], made[r])
+            same.setdefault(place, []).append(str(r))
+        return [members for members in same.values() if len(members) > 1]
+
+    if not clashes():
+        return
+    specs = {r: _flat(runs[r].spec) if r in runs else {} for r in suffix}
+    said = {"seed", "train_samples", "train_difficulty", "preset", "task", "paradigm"}
+    keys = {key for spec in specs.values() for key in spec} - said
+    # What a run was tested on says less of a network than how it was trained.
+    for key in sorted(keys, key=lambda key: (key.startswith("evaluation."), key)):
+        if any(len({specs[r].get(key) for r in members}) > 1 for members in clashes()):
+            word = key if key.endswith(".seed") else key.rpartition(".")[2]
+            for r in suffix:
+                value = specs[r].get(key, "default").strip('"')
+                suffix[r].append(f"{word}={value}")
+    for members in clashes():
+        for r in members:
+            suffix[r].append(f"run {r}")
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(value, dict):
+        return {k: v for key in value for k, v in _flat(value[key], f"{prefix}{key}.").items()}
+    return {prefix.rstrip("."): json.dumps(value, sort_keys=True, default=str)}
+
+
+def say_apart(apart: Sequence[Apart]) -> list[str]:
+    """A line where runs of one kind were made in unlike ways; else none."""
+    if not apart:
+        return []
+    kinds = [
+        f"{each.series} on {each.section} "
+        f"({'; '.join(f'{words}: {_seeds(seeds)}' for words, seeds in each.seeds.items())})"
+        for each in apart
+    ]
+    more = f", and {len(kinds) - MOST_NAMED} more" if len(kinds) > MOST_NAMED else ""
+    return [
+        "Runs that differ in precision, kind of machine or version are drawn apart and not"
+        f" averaged: {', '.join(kinds[:MOST_NAMED])}{more}."
+    ]
+
+
+def _seeds(seeds: Sequence[float]) -> str:
+    """`seeds 0, 1`."""
+    known = [f"{seed:g}" for seed in sorted({s for s in seeds if s == s})]
+    if not known:
+        return "seed unknown"
+    return f"seed{'s' if len(known) > 1 else ''} {', '.join(known)}"

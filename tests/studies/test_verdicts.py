@@ -1,0 +1,367 @@
+"""A verdict follows from complete, planned, sufficient runs and from nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from comparisons.planning.plan import make_spec
+from comparisons.storage.run_folder import RunFolder
+from comparisons.storage.tensors import save_tensors
+from comparisons.studies.verdicts import (
+    INCONCLUSIVE,
+    NOT_REPRODUCED,
+    NOT_RUN,
+    REPRODUCED,
+    VERDICTS,
+    Evidence,
+    Where,
+    absent,
+    alike,
+    beats,
+    every,
+    judge,
+    made_by,
+    no_worse,
+    reaches,
+    saturates_before,
+    stays_below,
+    takes_longer,
+)
+from foundations.files import write_atomically
+
+N = 400
+SMALL = {("paradigm", "width"): 8}
+FIRST, SECOND = Where("maze", "dt_net_recall", 13), Where("maze", "dt_net", 13)
+
+
+@pytest.fixture(scope="module")
+def specs():
+    made = {}
+    for name in ("dt_net_recall", "dt_net"):
+        one = make_spec("maze", name, "smoke", 0, 100, SMALL)
+        made[name] = [replace(one, seed=seed) for seed in range(5)]
+    return made
+
+
+def store(out, spec, accuracy, *, solved=None, status="complete", **more):
+    """A finished run of that accuracy at size 13, its solved problems the first ones unless
+    given."""
+    folder = RunFolder(out, spec)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder.path / "spec.json", json.dumps(spec.to_dict()))
+    solved = np.arange(N) < round(accuracy * N) if solved is None else solved
+    rows = [
+        {
+            "exit_rule": rule,
+            "iterations": number,
+            "test_difficulty": 13,
+            "test_task": "maze",
+            "accuracy": float(solved.mean()) * share,
+            "n_test": N,
+        }
+        for rule, number, share in (
+            ("fixed", 4, 0.5),
+            ("fixed", 8, 1.0),
+            ("fixed", 16, 1.0),
+            ("validated", 16, 1.0),
+            ("agreement", 16, 1.0),
+        )
+    ]
+    result = {
+        "run_id": spec.run_id,
+        "seed": spec.seed,
+        "status": status,
+        "train_difficulty": 9,
+        "train_iterations": 8,
+        "max_iterations": None,
+        "train_seconds": 10.0,
+        "steps": 100,
+        "rows": rows if status == "complete" else [],
+        **more,
+    }
+    folder.finish(result)
+    save_tensors(
+        folder.answers_path, {"maze/13/validated": torch.from_numpy(solved.astype(np.uint8))}
+    )
+
+
+def fill(out, specs, first, second, **more):
+    for name, values in (("dt_net_recall", first), ("dt_net", second)):
+        for spec, value in zip(specs[name], values, strict=False):
+            store(out, spec, value, **more)
+
+
+def evidence(out, specs, planned=3):
+    return Evidence(out, [spec for runs in specs.values() for spec in runs[:planned]])
+
+
+CLEAR = ((0.9, 0.92, 0.91), (0.5, 0.52, 0.48))
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict"),
+    [
+        (beats(FIRST, SECOND), REPRODUCED),
+        (beats(FIRST, SECOND, by=0.6), NOT_REPRODUCED),
+        (beats(FIRST, SECOND, by=0.41), INCONCLUSIVE),
+        (beats(SECOND, FIRST), NOT_REPRODUCED),
+        (no_worse(FIRST, SECOND), REPRODUCED),
+        (no_worse(SECOND, FIRST, 0.1), NOT_REPRODUCED),
+        (alike(FIRST, SECOND, 0.05), NOT_REPRODUCED),
+        (alike(FIRST, SECOND, 0.9), REPRODUCED),
+        (alike(FIRST, FIRST, 0.05), REPRODUCED),
+        (reaches(FIRST, 0.9, 0.05), REPRODUCED),
+        (reaches(SECOND, 0.9), NOT_REPRODUCED),
+        (reaches(FIRST, 0.91), INCONCLUSIVE),
+        (stays_below(SECOND, 0.7), REPRODUCED),
+        (stays_below(FIRST, 0.7), NOT_REPRODUCED),
+        (absent("no way"), NOT_RUN),
+        (every(beats(FIRST, SECOND), reaches(FIRST, 0.9, 0.1)), REPRODUCED),
+        (every(beats(FIRST, SECOND), beats(SECOND, FIRST)), NOT_REPRODUCED),
+        (every(beats(FIRST, SECOND), reaches(FIRST, 0.91)), INCONCLUSIVE),
+        (every(beats(FIRST, SECOND), absent("no way")), INCONCLUSIVE),
+        (takes_longer(FIRST, SECOND, 1.0), REPRODUCED),
+        (takes_longer(FIRST, SECOND, 2.0), NOT_REPRODUCED),
+        (saturates_before(FIRST, SECOND), NOT_REPRODUCED),
+    ],
+)
+def test_every_check_comes_to_each_verdict_that_the_numbers_allow(tmp_path, specs, check, verdict):
+    fill(tmp_path, specs, *CLEAR)
+    finding = judge(check, evidence(tmp_path, specs))
+    assert finding.verdict == verdict, finding
+    assert finding.rule
+    assert finding.numbers
+
+
+CHECKS = [
+    beats(FIRST, SECOND),
+    no_worse(FIRST, SECOND),
+    reaches(FIRST, 0.5),
+    alike(FIRST, FIRST, 0.5),
+]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("planned", [1, 2])
+def test_one_or_two_seeds_reproduce_nothing(tmp_path, specs, check, planned):
+    fill(tmp_path, specs, *CLEAR)
+    finding = judge(check, evidence(tmp_path, specs, planned))
+    assert finding.verdict == INCONCLUSIVE
+    assert "of the 3 seeds" in " ".join(finding.numbers)
+
+
+def spoil_missing(out, spec):
+    RunFolder(out, spec).result_path.unlink()
+
+
+def spoil_half_finished(out, spec):
+    path = RunFolder(out, spec).result_path
+    path.write_text(path.read_text()[:100])
+
+
+def spoil_other_seed(out, spec):
+    path = RunFolder(out, spec).result_path
+    path.write_text(json.dumps({**json.loads(path.read_text()), "seed": 77}))
+
+
+def spoil_other_spec(out, spec):
+    path = RunFolder(out, spec).path / "spec.json"
+    stored = json.loads(path.read_text())
+    stored["train"]["steps"] += 1
+    path.write_text(json.dumps(stored))
+
+
+def spoil_no_rows(out, spec):
+    path = RunFolder(out, spec).result_path
+    path.write_text(json.dumps({**json.loads(path.read_text()), "rows": []}))
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    "spoil",
+    [spoil_missing, spoil_half_finished, spoil_other_seed, spoil_other_spec, spoil_no_rows],
+)
+def test_a_wrong_or_missing_run_reproduces_nothing(tmp_path, specs, check, spoil):
+    fill(tmp_path, specs, *CLEAR)
+    assert judge(check, evidence(tmp_path, specs)).verdict == REPRODUCED
+    spoil(tmp_path, specs["dt_net_recall"][1])
+    finding = judge(check, evidence(tmp_path, specs))
+    assert finding.verdict == INCONCLUSIVE
+    assert "seeds [1] are missing" in finding.numbers
+
+
+def test_nothing_stored_is_not_run(tmp_path, specs):
+    for check in CHECKS:
+        assert judge(check, evidence(tmp_path, specs)).verdict == NOT_RUN
+        assert judge(check, Evidence(tmp_path, [])).verdict == NOT_RUN
+
+
+def test_a_diverged_run_counts_as_solving_nothing(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    store(tmp_path, specs["dt_net_recall"][2], 0.0, status="diverged")
+    found = evidence(tmp_path, specs).measured(FIRST)
+    assert found.accuracy[2] == 0.0
+    assert found.complete
+    assert judge(reaches(FIRST, 0.9), evidence(tmp_path, specs)).verdict != REPRODUCED
+
+
+EVERY_CHECK = [
+    *CHECKS,
+    stays_below(FIRST, 0.5),
+    takes_longer(FIRST, SECOND, 1.0),
+    saturates_before(FIRST, SECOND),
+    reaches(replace(FIRST, rule="blow:noise"), 0.5),
+    reaches(replace(FIRST, rule="inside:reused"), 0.5),
+]
+
+
+@pytest.mark.parametrize("check", EVERY_CHECK)
+@pytest.mark.parametrize("sides", [("dt_net_recall",), ("dt_net",), ("dt_net_recall", "dt_net")])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"status": "collapsed", "steps": 0, "train_seconds": 0.0},
+        {"status": "diverged", "steps": 40},
+        {"steps": 0, "train_seconds": 0.0},
+        {"train_seconds": 0.0},
+        {"rows": []},
+    ],
+)
+def test_runs_with_nothing_to_measure_end_in_a_verdict(tmp_path, specs, check, sides, more):
+    fill(tmp_path, specs, *CLEAR)
+    for name in sides:
+        for spec in specs[name][:3]:
+            store(tmp_path, spec, 0.9, **more)
+    finding = judge(check, evidence(tmp_path, specs))
+    assert finding.verdict in VERDICTS
+    assert finding.numbers
+
+
+@pytest.mark.parametrize("missing", [1, 3])
+def test_a_ratio_of_times_that_is_missing_leaves_the_claim_open_and_says_so(
+    tmp_path, specs, missing
+):
+    fill(tmp_path, specs, *CLEAR)
+    for spec in specs["dt_net"][:missing]:
+        store(tmp_path, spec, 0.5, steps=0)
+    finding = judge(takes_longer(FIRST, SECOND, 1.0), evidence(tmp_path, specs))
+    assert finding.verdict == INCONCLUSIVE
+    assert f"seeds {list(range(missing))} have no time of a step" in finding.numbers[-1]
+
+
+def test_where_every_run_diverged_nothing_is_solved_of_all_the_problems(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    for spec in specs["dt_net_recall"][:3]:
+        store(tmp_path, spec, 0.0, status="diverged")
+    found = evidence(tmp_path, specs)
+    assert judge(reaches(FIRST, 0.5), found).verdict == NOT_REPRODUCED
+    assert judge(stays_below(FIRST, 0.5), found).verdict == REPRODUCED
+    assert judge(beats(FIRST, SECOND), found).verdict == NOT_REPRODUCED
+    assert judge(beats(SECOND, FIRST), found).verdict == REPRODUCED
+
+
+def test_saturation_is_read_off_the_task_that_is_meant(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    spec = specs["dt_net"][0]
+    path = RunFolder(tmp_path, spec).result_path
+    result = json.loads(path.read_text())
+    other = [{**row, "test_task": "prefix_sums", "accuracy": 0.1} for row in result["rows"]]
+    path.write_text(json.dumps({**result, "rows": result["rows"] + other}))
+    found = evidence(tmp_path, specs)
+    assert found.saturation(SECOND)[0] == 8
+    assert found.saturation(replace(SECOND, test_task="prefix_sums"))[0] == 4
+
+
+def test_the_same_problems_are_compared_one_by_one(tmp_path, specs):
+    generator = np.random.default_rng(0)
+    base = generator.random(N) < 0.6
+    better = base | (np.arange(N) < 30)  # the very same problems and a few more
+    for seed in range(3):
+        store(tmp_path, specs["dt_net_recall"][seed], 0, solved=better)
+        store(tmp_path, specs["dt_net"][seed], 0, solved=base)
+    paired = judge(beats(FIRST, SECOND), evidence(tmp_path, specs))
+    assert paired.verdict == REPRODUCED
+    assert "paired" in paired.numbers[-1]
+    for spec in specs["dt_net"][:3]:
+        RunFolder(tmp_path, spec).answers_path.unlink()
+    unpaired = judge(beats(FIRST, SECOND), evidence(tmp_path, specs))
+    assert "unpaired" in unpaired.numbers[-1]
+    assert unpaired.verdict == INCONCLUSIVE
+
+
+def test_answers_after_the_iterations_of_training_are_compared_one_by_one(tmp_path, specs):
+    at_8 = [replace(where, rule="fixed", iterations="trained") for where in (FIRST, SECOND)]
+    fill(tmp_path, specs, [0.9, 0.9, 0.9], [0.6, 0.6, 0.6])
+    words = judge(beats(*at_8), evidence(tmp_path, specs)).numbers[-1]
+    assert "unpaired" in words, "the rule validated stopped at 16"
+    for name, share in (("dt_net_recall", 0.9), ("dt_net", 0.6)):
+        for spec in specs[name][:3]:
+            solved = torch.arange(N) < round(share * N)
+            path = RunFolder(tmp_path, spec).answers_path
+            save_tensors(path, {"maze/13/trained": solved.to(torch.uint8)})
+    words = judge(beats(*at_8), evidence(tmp_path, specs)).numbers[-1]
+    assert "unpaired" not in words
+    assert "paired" in words
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    first=st.lists(st.floats(0, 1), min_size=3, max_size=3),
+    second=st.lists(st.floats(0, 1), min_size=3, max_size=3),
+)
+def test_a_claim_and_its_opposite_are_never_both_reproduced(tmp_path, specs, first, second):
+    fill(tmp_path, specs, first, second)
+    found = evidence(tmp_path, specs)
+    one, other = judge(beats(FIRST, SECOND), found), judge(beats(SECOND, FIRST), found)
+    assert {one.verdict, other.verdict} <= set(VERDICTS)
+    assert not one.verdict == other.verdict == REPRODUCED
+    # More parts in a claim never make it easier.
+    many = judge(every(*[beats(FIRST, SECOND)] * 4), found)
+    assert many.verdict != REPRODUCED or one.verdict == REPRODUCED
+
+
+LIKE = {"precision": "bf16", "device": "AMD EPYC", "version": "0.2.0"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"precision": "fp32"}, "fp32 on"),
+        ({"device": "H200"}, "H200"),
+        ({"version": "0.3.0"}, "0.3.0"),
+    ],
+)
+def test_runs_made_in_unlike_ways_are_not_averaged_without_a_word(specs, tmp_path, change, said):
+    for spec, accuracy in zip(specs["dt_net_recall"][:3], (0.5, 0.5, 0.8), strict=True):
+        store(tmp_path, spec, accuracy, **(LIKE | (change if spec.seed == 2 else {})))
+    evidence = Evidence(tmp_path, specs["dt_net_recall"][:3])
+    line = judge(reaches(FIRST, 0.1), evidence).numbers[0]
+    assert "unlike ways" in line
+    assert f"80.0 % in {made_by(LIKE | change)} (seed 2)" in line
+    assert f"50.0 % in {made_by(LIKE)} (seeds 0, 1)" in line
+    assert said in line
+
+
+def test_runs_made_alike_are_averaged_as_they_are(specs, tmp_path):
+    for spec in specs["dt_net_recall"][:3]:
+        store(tmp_path, spec, 0.5, **LIKE)
+    evidence = Evidence(tmp_path, specs["dt_net_recall"][:3])
+    assert "unlike" not in " ".join(judge(reaches(FIRST, 0.1), evidence).numbers)
+
+
+def test_two_sides_made_in_unlike_ways_are_compared_with_a_word(specs, tmp_path):
+    for name, precision in (("dt_net_recall", "bf16"), ("dt_net", "fp32")):
+        for spec in specs[name][:3]:
+            store(tmp_path, spec, 0.5, **(LIKE | {"precision": precision}))
+    evidence = Evidence(tmp_path, [*specs["dt_net_recall"][:3], *specs["dt_net"][:3]])
+    numbers = judge(beats(FIRST, SECOND), evidence).numbers
+    assert any("the two sides were made in unlike ways" in line for line in numbers)
