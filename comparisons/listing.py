@@ -10,7 +10,7 @@ from importlib.util import find_spec
 
 from comparisons.planning.presets import PRESETS
 from comparisons.studies import ALL, CLAIMS, NAMES
-from paradigms import PARADIGMS, PREFIXES
+from paradigms import PARADIGMS
 from tasks import TASKS
 
 WIDTH = 80
@@ -23,7 +23,7 @@ def listing() -> str:
     parts = [
         ("tasks", {name: described(entry) for name, entry in TASKS.items()}),
         ("paradigms", {name: described(entry) for name, entry in PARADIGMS.items()}),
-        ("", {f"{prefix}:NAME": described(entry) for prefix, entry in PREFIXES.items()}),
+        ("", {f"{prefix}:NAME": described(entry) for prefix, entry in PARADIGMS.prefixes.items()}),
         ("presets", {name: preset["summary"] for name, preset in PRESETS.items()}),
         ("studies", {name: summary for name, (_, summary) in NAMES.items()}),
         ("", {ALL: "every one of them"}),

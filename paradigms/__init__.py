@@ -8,59 +8,53 @@ nothing. A module may define `recipe(name, preset, spec)`: what studies of each 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from foundations.errors import unknown_name
+from foundations.registry import Registry
 
 if TYPE_CHECKING:
     from paradigms.base import Paradigm, Signature
 
-PARADIGMS = {
-    "dt_net": "paradigms.dt_net:dt_net",
-    "dt_net_recall": "paradigms.dt_net:dt_net_recall",
-    "feed_forward": "paradigms.dt_net:feed_forward",
-    "feed_forward_recall": "paradigms.dt_net:feed_forward_recall",
-    "resnet18": "paradigms.resnet:resnet18",
-    "narrow_resnet18": "paradigms.resnet:narrow_resnet18",
-    "super_narrow_resnet18": "paradigms.resnet:super_narrow_resnet18",
-    "larger_narrow_resnet18": "paradigms.resnet:larger_narrow_resnet18",
-    "hgru": "paradigms.hgru:hgru",
-    "hcnn": "paradigms.hgru:hcnn",
-    "td_hcnn": "paradigms.hgru:td_hcnn",
-    "recurrent_mlp": "paradigms.depth:recurrent_mlp",
-    "mlp": "paradigms.depth:mlp",
-    "recurrent_convnet": "paradigms.depth:recurrent_convnet",
-    "convnet": "paradigms.depth:convnet",
-    "recurrent_resnet": "paradigms.depth:recurrent_resnet",
-    "resnet": "paradigms.depth:resnet",
-    "recurrent_resnet_bn": "paradigms.depth:recurrent_resnet_bn",
-    "resnet_bn": "paradigms.depth:resnet_bn",
-    "recurrent_resnet18": "paradigms.depth:recurrent_resnet18",
-    "lottery": "paradigms.lottery:lottery",
-}
-
-#: Families of names `PREFIX:NAME`; the factory is called with NAME after the spec.
-PREFIXES: dict[str, str] = {
-    "timm": "paradigms.timm_models:timm_model",
-    "lottery": "paradigms.lottery:lottery",
-}
+PARADIGMS = Registry(
+    "paradigm",
+    {
+        "dt_net": "paradigms.dt_net:dt_net",
+        "dt_net_recall": "paradigms.dt_net:dt_net_recall",
+        "feed_forward": "paradigms.dt_net:feed_forward",
+        "feed_forward_recall": "paradigms.dt_net:feed_forward_recall",
+        "resnet18": "paradigms.resnet:resnet18",
+        "narrow_resnet18": "paradigms.resnet:narrow_resnet18",
+        "super_narrow_resnet18": "paradigms.resnet:super_narrow_resnet18",
+        "larger_narrow_resnet18": "paradigms.resnet:larger_narrow_resnet18",
+        "hgru": "paradigms.hgru:hgru",
+        "hcnn": "paradigms.hgru:hcnn",
+        "td_hcnn": "paradigms.hgru:td_hcnn",
+        "recurrent_mlp": "paradigms.depth:recurrent_mlp",
+        "mlp": "paradigms.depth:mlp",
+        "recurrent_convnet": "paradigms.depth:recurrent_convnet",
+        "convnet": "paradigms.depth:convnet",
+        "recurrent_resnet": "paradigms.depth:recurrent_resnet",
+        "resnet": "paradigms.depth:resnet",
+        "recurrent_resnet_bn": "paradigms.depth:recurrent_resnet_bn",
+        "resnet_bn": "paradigms.depth:resnet_bn",
+        "recurrent_resnet18": "paradigms.depth:recurrent_resnet18",
+        "lottery": "paradigms.lottery:lottery",
+    },
+    # The factory is called with NAME after the spec.
+    prefixes={
+        "timm": "paradigms.timm_models:timm_model",
+        "lottery": "paradigms.lottery:lottery",
+    },
+)
 
 
 def paradigm_names() -> list[str]:
     """The names that `build_paradigm` knows, beside those of the form `PREFIX:NAME`."""
     return list(PARADIGMS)
-
-
-def _entry(name: str) -> str:
-    prefix, colon, rest = name.partition(":")
-    if colon and rest and prefix in PREFIXES:
-        return PREFIXES[prefix]
-    if name in PARADIGMS:
-        return PARADIGMS[name]
-    raise unknown_name("paradigm", name, [*PARADIGMS, *(f"{p}:NAME" for p in PREFIXES)])
 
 
 #: The largest number an option may have: a network of more layers or channels would not be built in
@@ -71,13 +65,12 @@ MOST = 10_000
 def check_paradigm(name: str) -> None:
     """ValueError, the nearest names first, if there is no paradigm of that name. Imports nothing
     heavy."""
-    _entry(name)
+    PARADIGMS.entry(name)
 
 
-def _factory(name: str) -> tuple[Any, Callable[..., Paradigm]]:
-    module_name, attribute = _entry(name).split(":")
-    module = import_module(module_name)
-    return module, getattr(module, attribute)
+def _factory(name: str) -> tuple[ModuleType, Callable[..., Paradigm]]:
+    make = PARADIGMS.load(name)
+    return sys.modules[make.__module__], make
 
 
 def paradigm_module(name: str, base: object = None) -> list[ModuleType]:

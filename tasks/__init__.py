@@ -7,25 +7,28 @@ listing names costs nothing.
 from __future__ import annotations
 
 import inspect
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from foundations.errors import unknown_name
+from foundations.registry import Registry
 
 if TYPE_CHECKING:
     from tasks.base import Task
 
-TASKS = {
-    "maze": "tasks.mazes:Maze",
-    "prefix_sums": "tasks.prefix_sums:PrefixSums",
-    "pathfinder": "tasks.pathfinder:Pathfinder",
-    "cabc": "tasks.cabc:ClutteredABC",
-    "chess": "tasks.chess:Chess",
-    "cifar10": "tasks.images:Cifar10",
-    "svhn": "tasks.images:Svhn",
-    "emnist": "tasks.images:Emnist",
-    "digits": "tasks.images:Digits",
-}
+TASKS = Registry(
+    "task",
+    {
+        "maze": "tasks.mazes:Maze",
+        "prefix_sums": "tasks.prefix_sums:PrefixSums",
+        "pathfinder": "tasks.pathfinder:Pathfinder",
+        "cabc": "tasks.cabc:ClutteredABC",
+        "chess": "tasks.chess:Chess",
+        "cifar10": "tasks.images:Cifar10",
+        "svhn": "tasks.images:Svhn",
+        "emnist": "tasks.images:Emnist",
+        "digits": "tasks.images:Digits",
+    },
+)
 
 
 def task_names() -> list[str]:
@@ -35,10 +38,7 @@ def task_names() -> list[str]:
 
 def task_class(name: str) -> type[Task]:
     """The class behind a name; ValueError names the known ones, nearest first."""
-    if name not in TASKS:
-        raise unknown_name("task", name, list(TASKS))
-    module, attribute = TASKS[name].split(":")
-    return getattr(import_module(module), attribute)
+    return TASKS.load(name)
 
 
 def load_task(name: str, **options: Any) -> Task:

@@ -8,14 +8,13 @@ are right, but for the oracle. A new rule is one file, a subclass of `ExitRule`,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from foundations.errors import unknown_name
+from foundations.registry import Registry
 from foundations.statistics import wilson_interval
 
 
@@ -164,14 +163,16 @@ class Oracle(ExitRule):
         return self.stop_at(look.correct)
 
 
-#: `MODULE:CLASS` by name; modules are imported on first use.
-EXIT_RULES = {
-    "n_plus_2": "comparisons.testing.exits:NPlusTwo",
-    "agreement": "comparisons.testing.exits:Agreement",
-    "maximum_confidence": "comparisons.testing.exits:MaximumConfidence",
-    "convergence": "comparisons.testing.exits:Convergence",
-    "oracle": "comparisons.testing.exits:Oracle",
-}
+EXIT_RULES = Registry(
+    "exit rule",
+    {
+        "n_plus_2": "comparisons.testing.exits:NPlusTwo",
+        "agreement": "comparisons.testing.exits:Agreement",
+        "maximum_confidence": "comparisons.testing.exits:MaximumConfidence",
+        "convergence": "comparisons.testing.exits:Convergence",
+        "oracle": "comparisons.testing.exits:Oracle",
+    },
+)
 
 #: The one to stop by where none is asked for.
 USUAL_RULE = "agreement"
@@ -179,10 +180,7 @@ USUAL_RULE = "agreement"
 
 def exit_rule_class(name: str) -> type[ExitRule]:
     """The class behind a name; ValueError names the known ones, nearest first."""
-    if name not in EXIT_RULES:
-        raise unknown_name("exit rule", name, EXIT_RULES)
-    module, attribute = EXIT_RULES[name].split(":")
-    return getattr(import_module(module), attribute)
+    return EXIT_RULES.load(name)
 
 
 def make_exit_rule(name: str, train_iterations: int) -> ExitRule:
