@@ -6,7 +6,7 @@ iterations, and going on past the last one changes nothing. So one loop serves e
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
@@ -26,12 +26,41 @@ class Signature(Protocol):
 class State(NamedTuple):
     """What is carried from one iteration to the next.
 
-    hidden: a tensor [n, width, *S], or a tuple of such. iteration: how many steps have been taken,
-    for networks whose steps differ (distinct weights, a BatchNorm each).
+    hidden: a tensor [n, width, *S], or a tuple of such, of tuples too. iteration: how many steps
+    have been taken, for networks whose steps differ (distinct weights, a BatchNorm each).
     """
 
     hidden: Any
     iteration: int = 0
+
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The tensors of `hidden`, in order."""
+        return tuple(_tensors(self.hidden))
+
+    def map(self, f: Callable[[Tensor], Tensor]) -> State:
+        """The state with `f` of every part in the part's place, at the same iteration."""
+        return self.together(f, self)
+
+    @staticmethod
+    def together(f: Callable[..., Tensor], *states: State) -> State:
+        """One state out of several of the same structure: each part is `f` of theirs, the iteration
+        is the first one's."""
+        return states[0]._replace(hidden=_combined(f, [s.hidden for s in states]))
+
+
+def _tensors(hidden: Any) -> Iterator[Tensor]:
+    if isinstance(hidden, tuple):
+        for part in hidden:
+            yield from _tensors(part)
+    else:
+        yield hidden
+
+
+def _combined(f: Callable[..., Tensor], hiddens: Sequence[Any]) -> Any:
+    if isinstance(hiddens[0], tuple):
+        return tuple(_combined(f, parts) for parts in zip(*hiddens, strict=True))
+    return f(*hiddens)
 
 
 class Paradigm(nn.Module):
