@@ -318,12 +318,6 @@ def wall_seconds(seconds: Sequence[float], workers: int) -> float:
     return max(free)
 
 
-def wait_for(device: torch.device) -> None:
-    """Until a GPU has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 @contextmanager
 def company(others: int) -> Iterator[None]:
     """As many other threads that compute, so that what is timed has the cores and the memory as in

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
-from comparisons.hardware import autocast
+from comparisons.hardware import wait_for
 from comparisons.testing.cost import Cost
-from comparisons.testing.evaluation import batch_slices
-from comparisons.testing.exits import Look, make_exit_rule, mean_confidence, state_change
-from paradigms.base import Paradigm, State
+from comparisons.testing.exits import make_exit_rule
+from comparisons.testing.session import Session, fast_layout
+from paradigms.base import State
 from paradigms.layers import channels_last
-from tasks.base import Batch, Difficulty, Task
+from tasks.base import Batch, Difficulty
 
 LEAVE_SHARE = 0.25  # of a batch that must be done before it is packed again: copying has a price
 TIMED_PROBLEMS = 256
@@ -29,71 +30,76 @@ TIMED_PROBLEMS = 256
 WARM_UP = 2
 
 
-@torch.inference_mode()
 def answer_early(
-    model: Paradigm, task: Task, batch: Batch, rule_name: str, most: int
+    session: Session, batch: Batch, rule_name: str, most: int
 ) -> tuple[Tensor, Tensor, int]:
-    """Answer each problem when the rule, one of `exits.stopping_rules()`, says so, or after `most`
-    iterations.
+    """Answer each problem of a batch of the session's when the rule, one of
+    `exits.stopping_rules()`, says so, or after `most` iterations.
 
     Returns (logits of the answers, float32 [n, K, *S] or [n, K]; iterations int64 [n] at which each
     was given; steps of one problem that were computed in all, those waiting for the batch to be
     packed included).
     """
-    rule = make_exit_rule(rule_name, model.train_iterations)
-    x = channels_last(batch.inputs)
+    with session.running():
+        return _answer_early(session, batch, rule_name, most)
+
+
+def _answer_early(
+    session: Session, batch: Batch, rule_name: str, most: int
+) -> tuple[Tensor, Tensor, int]:
+    rule = make_exit_rule(rule_name, session.model.train_iterations)
+    places = torch.arange(len(batch), device=session.device)
+    taken = torch.zeros_like(places)
     answers: Tensor | None = None
-    taken = torch.zeros(len(batch), dtype=torch.int64, device=x.device)
-    places = torch.arange(len(batch), device=x.device)
-    held: Tensor | None = None
-    before: Any = None
-    steps = 0
-    unseen = torch.zeros(
-        len(batch), device=x.device
-    )  # no rule that stops may look at what is right
-    states = model.states(x, most)
-    for number in range(1, most + 1):
-        state = next(states)
-        steps += len(places)
-        logits = model.readout(state).float()
-        answer = task.predict(logits, batch)
-        change = state_change(before, state.hidden) if rule.needs_change else None
-        before = state.hidden
-        confidence = mean_confidence(logits, batch.mask)
-        rule.update(Look(number, answer, confidence, change, unseen.bool(), unseen))
-        chosen = (rule.iteration == number).view(-1, *[1] * (logits.dim() - 1))
-        held = logits if held is None else torch.where(chosen, logits, held)
-        done = int(rule.stopped.sum())
-        if done < max(1, LEAVE_SHARE * len(places)) and number < most:
-            continue
+    steps, number = 0, 0
+    state: State | None = None
+    latest: Tensor | None = None  # logits of the answer that the rule would give now
+    while len(places):
+        before = state
+        for step in session.walk(batch, most - number, state, after=number):
+            number, state = step.iteration, step.state
+            steps += len(places)
+            rule.update(
+                session.observe(batch, step, before, moves=rule.needs_change, scored=False)
+            )
+            before = state
+            chosen = (rule.iteration == number).view(-1, *[1] * (step.logits.dim() - 1))
+            latest = step.logits if latest is None else torch.where(chosen, step.logits, latest)
+            if number == most or rule.stopped.sum() >= max(1, LEAVE_SHARE * len(places)):
+                break
         leaving = rule.stopped if number < most else torch.ones_like(rule.stopped)
         if answers is None:
-            answers = torch.zeros_like(held)
-        answers[places[leaving]] = held[leaving]
+            answers = torch.zeros_like(latest)
+        answers[places[leaving]] = latest[leaving]
         taken[places[leaving]] = rule.iteration[leaving]
         going = ~leaving
-        places = places[going]
-        if not len(places):
-            break
-        batch, held, unseen = batch[going], held[going], unseen[going]
+        places, latest = places[going], latest[going]
+        batch = fast_layout(batch[going])
         rule.keep(going)
-        hidden = _kept(state.hidden, going)
-        before = hidden
-        states = model.states(
-            channels_last(batch.inputs), most - number, State(hidden, state.iteration)
-        )
+        state = state.map(partial(_rows, going))
     return answers, taken, steps
 
 
-def _kept(hidden: Any, which: Tensor) -> Any:
-    if isinstance(hidden, tuple):
-        return tuple(_kept(part, which) for part in hidden)
-    return channels_last(hidden[which])
+def _rows(which: Tensor, part: Tensor) -> Tensor:
+    return channels_last(part[which])
+
+
+def _answer(
+    session: Session, batch: Batch, rule_name: str, stop: int, most: int
+) -> tuple[Tensor, Tensor, int, int]:
+    """As `answer_early`, and how many readouts it took; by the rule "validated" after `stop`
+    iterations."""
+    if rule_name != "validated":
+        answers, taken, steps = answer_early(session, batch, rule_name, most)
+        return answers, taken, steps, steps
+    at = min(stop, most)
+    with session.running():
+        answers = session.model(batch.inputs, iterations=at).float()
+    return answers, torch.full((len(batch),), at), at * len(batch), len(batch)
 
 
 def time_stopping(
-    model: Paradigm,
-    task: Task,
+    session: Session,
     difficulty: Difficulty,
     rules: Sequence[str],
     *,
@@ -102,8 +108,6 @@ def time_stopping(
     stop: int,
     most: int,
     cost: Cost,
-    device: torch.device,
-    precision: str,
 ) -> list[dict[str, Any]]:
     """What answering test problems 0..count-1 costs by each of the rules, which stop, and at the
     fixed number `stop`.
@@ -113,51 +117,36 @@ def time_stopping(
     included.
     """
     names = ("validated", *rules)
-    seconds, right, iterations, flops = ([0.0] * len(names) for _ in range(4))
-    was_training = model.training
-    model.eval()
-    slices = batch_slices(task, difficulty, count)
-    for turn, indices in enumerate([slices[0], *slices]):
-        batch = task.sample(difficulty, seed=seed, split="test", indices=indices).to(device)
-        limit = most if turn else min(most, WARM_UP)
-        for place, name in enumerate(names):
-            _wait_for(device)
+    slices = session.slices(difficulty, count)
+
+    def measure(most: int, batch: Batch, indices: np.ndarray) -> Tensor:
+        """float64 [rules, 4]: seconds, problems solved, iterations taken and FLOPs of a batch."""
+        rows = []
+        for name in names:
+            wait_for(session.device)
             start = time.perf_counter()
-            with autocast(device, precision), parametrize.cached():
-                if name == "validated":
-                    answers, taken, steps = _answer_at(model, batch, min(stop, limit))
-                    readouts = len(batch)
-                else:
-                    answers, taken, steps = answer_early(model, task, batch, name, limit)
-                    readouts = steps
-            _wait_for(device)
-            spent = time.perf_counter() - start
-            if not turn:
-                continue
-            seconds[place] += spent
-            right[place] += float(task.correct(answers, batch).sum())
-            iterations[place] += float(taken.sum())
-            flops[place] += len(batch) * cost.fixed + steps * cost.step + readouts * cost.readout
-    model.train(was_training)
+            answers, taken, steps, readouts = _answer(session, batch, name, stop, most)
+            wait_for(session.device)
+            seconds = time.perf_counter() - start
+            solved = float(session.task.correct(answers, batch).sum())
+            flops = len(batch) * cost.fixed + steps * cost.step + readouts * cost.readout
+            rows.append((seconds, solved, float(taken.sum()), flops))
+        return torch.tensor(rows, dtype=torch.float64)
+
+    alone = session.alone()
+    for limit, batches in ((min(most, WARM_UP), slices[:1]), (most, slices)):
+        timed = alone.each(
+            partial(measure, limit), difficulty, batches, seed=seed, running=False
+        )
+        sums = sum(row for _, row in timed)
     return [
         {
             "exit_rule": name,
             "n_test": count,
-            "accuracy": right[place] / count,
-            "iterations_mean": iterations[place] / count,
-            "seconds_per_example": seconds[place] / count,
-            "flops_per_example": flops[place] / count,
+            "accuracy": solved / count,
+            "iterations_mean": iterations / count,
+            "seconds_per_example": seconds / count,
+            "flops_per_example": flops / count,
         }
-        for place, name in enumerate(names)
+        for name, (seconds, solved, iterations, flops) in zip(names, sums.tolist(), strict=True)
     ]
-
-
-@torch.inference_mode()
-def _answer_at(model: Paradigm, batch: Batch, stop: int) -> tuple[Tensor, Tensor, int]:
-    logits = model(channels_last(batch.inputs), iterations=stop).float()
-    return logits, torch.full((len(batch),), stop), stop * len(batch)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils.memory import release_memory, should_reduce_batch_size
-from torch.nn.utils import parametrize
+from torch import Tensor
 
-from comparisons.hardware import autocast, sums_device
-from comparisons.testing.exits import Look, make_exit_rule, mean_confidence, state_change
+from comparisons.hardware import sums_device
+from comparisons.testing.exits import make_exit_rule
+from comparisons.testing.session import Session
 from paradigms.base import Paradigm
-from paradigms.layers import channels_last
-from tasks.base import Batch, Difficulty, Task
-
-# Sites (pixels or bits) of one evaluation batch: large enough to keep the processor busy, small
-# enough for activations to stay near it.
-SITES_PER_BATCH = 1 << 16
+from tasks.base import Batch, Difficulty
 
 
 @dataclass
@@ -61,17 +56,8 @@ def iterations_to_run(model: Paradigm, budget: int) -> int:
     return most if model.max_iterations is None else min(most, model.max_iterations)
 
 
-def batch_slices(task: Task, difficulty: Difficulty, count: int) -> list[np.ndarray]:
-    """Problem numbers 0..count-1 in evaluation batches."""
-    sites = task.sample(difficulty, 1, split="validation").inputs[0, 0].numel()
-    size = int(min(max(SITES_PER_BATCH // sites, 1), count, 512))
-    return np.split(np.arange(count), range(size, count, size))
-
-
-@torch.inference_mode()
 def evaluate(
-    model: Paradigm,
-    task: Task,
+    session: Session,
     difficulty: Difficulty,
     *,
     split: str,
@@ -81,8 +67,6 @@ def evaluate(
     record: list[int],
     rules: tuple[str, ...] = (),
     stop: int | None = None,
-    accelerator: Accelerator,
-    precision: str,
 ) -> Scores:
     """Test on problems 0..count-1 of a split, iterating once; memory does not depend on
     `iterations`.
@@ -92,36 +76,19 @@ def evaluate(
     process takes every n-th batch and the sums are added up, so that no problem is counted twice or
     missed whatever the number of processes.
     """
-    device = accelerator.device
-    was_training = model.training
-    model.eval()
-    batches = batch_slices(task, difficulty, count)[
-        accelerator.process_index :: accelerator.num_processes
-    ]
+    device = session.device
+    named = (*(("validated", "trained") if stop else ()), *rules)
     rows = len(record) * (1 + len(rules))
     sums = torch.zeros(rows + 1, 3, dtype=torch.float64, device=sums_device(device))
-    named = (*(("validated", "trained") if stop else ()), *rules)
     each = torch.zeros(2, len(named), count, dtype=torch.int64, device=device)
-    todo, cut = list(batches), 0
-    while todo:
-        indices, before = todo.pop(0), sums.clone()
-        try:
-            batch = task.sample(difficulty, seed=seed, split=split, indices=indices).to(device)
-            _score(
-                model, task, batch, indices, iterations, record, rules, stop, precision, sums, each
-            )
-            continue
-        except RuntimeError as error:
-            if len(indices) == 1 or not should_reduce_batch_size(error):
-                raise
-        # Outside the handler, whose error holds on to what was computed so far.
-        sums.copy_(before)
-        todo[:0] = np.array_split(indices, 2)
-        cut += 1
-        release_memory()
-    sums = accelerator.reduce(sums, "sum").tolist()
-    solved, exits = accelerator.reduce(each, "sum").cpu()
-    model.train(was_training)
+    score = partial(_score, session, iterations, record, rules, stop)
+    cut = session.cut
+    slices = session.slices(difficulty, count)
+    for indices, (part, own) in session.each(score, difficulty, slices, seed=seed, split=split):
+        sums += part
+        each[:, :, indices] = own
+    sums = session.total(sums).tolist()
+    solved, exits = session.total(each).cpu()
 
     def tallies(group: int) -> dict[int, Tally]:
         first = group * len(record)
@@ -135,54 +102,56 @@ def evaluate(
         rules={name: tallies(i) for i, name in enumerate(rules, start=1)},
         correct=dict(zip(named, solved.bool(), strict=True)),
         exits=dict(zip(named, exits, strict=True)),
-        cut=cut,
+        cut=session.cut - cut,
     )
 
 
 def _score(
-    model: Paradigm,
-    task: Task,
-    batch: Batch,
-    indices: np.ndarray,
+    session: Session,
     iterations: int,
     record: list[int],
     rules: tuple[str, ...],
     stop: int | None,
-    precision: str,
-    sums: torch.Tensor,
-    each: torch.Tensor,
-) -> None:
-    """Iterate on one batch. Adds to `sums`, a row for each recorded iteration under no rule and
-    then under each, the last for the loss; writes the columns `indices` of `each`: solved and
-    answered when, by rule."""
-    x = channels_last(batch.inputs)
-    running = [make_exit_rule(name, model.train_iterations) for name in rules]
-    moving = any(rule.needs_change for rule in running)
+    batch: Batch,
+    indices: np.ndarray,
+) -> tuple[Tensor, Tensor]:
+    """(sums, each) of one batch. sums: float64 [rows + 1, 3], what makes a `Tally` for each
+    recorded iteration under no rule and then under each, and the loss. each: int64 [2, named
+    answers, n], solved and answered when."""
+    task, trained = session.task, session.model.train_iterations
+    running = [make_exit_rule(name, trained) for name in rules]
+    kept = (stop, trained) if stop else ()
     rows = len(record) * (1 + len(rules))
-    change, before = None, None
-    with autocast(x.device, precision), parametrize.cached():
-        for number, state in enumerate(model.states(x, iterations), start=1):
-            if not running and number not in record:
-                continue
-            logits = model.readout(state).float()
-            correct = task.correct(logits, batch)
-            elements = task.element_accuracy(logits, batch)
-            if running:
-                if moving:
-                    change, before = state_change(before, state.hidden), state.hidden
-                answer = task.predict(logits, batch)
-                confidence = mean_confidence(logits, batch.mask)
-                for rule in running:
-                    rule.update(Look(number, answer, confidence, change, correct, elements))
-            for place, wanted in enumerate((stop, model.train_iterations) if stop else ()):
-                if number == wanted:
-                    each[0, place, indices], each[1, place, indices] = correct.long(), number
-            if number in record:
-                here = [(correct, elements, torch.full_like(elements, number))]
-                here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
-                place = record.index(number)
-                for held, row in zip(here, sums[place : rows : len(record)], strict=True):
-                    row += torch.stack([part.sum().to(sums.device).double() for part in held])
-    for place, rule in enumerate(running, start=each.shape[1] - len(rules)):
-        each[0, place, indices], each[1, place, indices] = rule.correct.long(), rule.iteration
-    sums[-1, 0] += task.loss(logits, batch).to(sums.device).double() * len(batch)
+    sums = torch.zeros(rows + 1, 3, dtype=torch.float64, device=sums_device(session.device))
+    each = torch.zeros(
+        2, len(kept) + len(rules), len(batch), dtype=torch.int64, device=session.device
+    )
+    moves = any(rule.needs_change for rule in running)
+    before = None
+    wanted = {*record, *kept}
+    for step in session.walk(
+        batch, iterations, wanted=lambda number: bool(running) or number in wanted
+    ):
+        number = step.iteration
+        if running:
+            seen = session.observe(batch, step, before, moves=moves, scored=True)
+            before = step.state if moves else None
+            for rule in running:
+                rule.update(seen)
+            correct, elements = seen.correct, seen.elements
+        else:
+            correct = task.correct(step.logits, batch)
+            elements = task.element_accuracy(step.logits, batch)
+        for place, at in enumerate(kept):
+            if number == at:
+                each[0, place], each[1, place] = correct.long(), number
+        if number in record:
+            here = [(correct, elements, torch.full_like(elements, number))]
+            here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
+            place = record.index(number)
+            for parts, row in zip(here, sums[place : rows : len(record)], strict=True):
+                row += torch.stack([part.sum().to(sums.device).double() for part in parts])
+    for place, rule in enumerate(running, start=len(kept)):
+        each[0, place], each[1, place] = rule.correct.long(), rule.iteration
+    sums[-1, 0] += task.loss(step.logits, batch).to(sums.device).double() * len(batch)
+    return sums, each

@@ -8,7 +8,7 @@ are right, but for the oracle. A new rule is one file, a subclass of `ExitRule`,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,16 +16,17 @@ from torch import Tensor
 
 from foundations.registry import Registry
 from foundations.statistics import wilson_interval
+from paradigms.base import State
 
 
-class Look(NamedTuple):
+class Observation(NamedTuple):
     """What one more iteration shows of n problems.
 
     answer: int64 [n, ...]. confidence: float [n], mean over the elements. change: float [n], how
     far the state moved as a share of its length; infinite after the first step, which has none
     before it; None where no rule needs it. correct: bool [n] and elements: float [n], what the
-    answer is worth. A rule is shown `change`, and `correct` and `elements`, only if it says that it
-    needs them: else they are None.
+    answer is worth; None where nobody knows. A rule is shown `change`, and `correct` and
+    `elements`, only if it says that it needs them: else they are None.
     """
 
     iteration: int
@@ -46,11 +47,11 @@ class ExitRule:
 
     A subclass says what it needs and does:
 
-    needs_change: it reads how far the state moved (`Look.change`), which is computed only for such
+    needs_change: it reads how far the state moved (`Observation.change`), which is computed only for such
     rules. stops: it ends the iteration; if false it chooses among all iterations, so that its
     answer is known only after the last. reads_out: it looks at the answer after each iteration,
-    which costs a readout each. sees_right: it reads whether answers are right (`Look.correct`,
-    `Look.elements`): a bound, not a result.
+    which costs a readout each. sees_right: it reads whether answers are right (`Observation.correct`,
+    `Observation.elements`): a bound, not a result.
     """
 
     needs_change: ClassVar[bool] = False
@@ -65,23 +66,21 @@ class ExitRule:
         self.elements: Tensor | None = None  # float [n]
         self.stopped: Tensor | None = None  # bool [n]
 
-    def update(self, look: Look) -> None:
+    def update(self, seen: Observation) -> None:
         """One more iteration."""
+        shown = seen if self.needs_change else seen._replace(change=None)
+        if not self.sees_right:  # so that no rule can depend on its company
+            shown = shown._replace(correct=None, elements=None)
         if self.stopped is None:
-            self.iteration = torch.full_like(look.correct, look.iteration, dtype=torch.int64)
-            self.correct, self.elements = look.correct.clone(), look.elements.clone()
-            self.stopped = torch.zeros_like(look.correct)
-        chosen = self.chooses(self._shown(look))
-        self.iteration = torch.where(chosen, look.iteration, self.iteration)
-        self.correct = torch.where(chosen, look.correct, self.correct)
-        self.elements = torch.where(chosen, look.elements, self.elements)
-
-    def _shown(self, look: Look) -> Look:
-        """The look without what the rule does not say it needs, so that none can depend on its
-        company."""
-        if not self.needs_change:
-            look = look._replace(change=None)
-        return look if self.sees_right else look._replace(correct=None, elements=None)
+            device = seen.answer.device
+            self.iteration = torch.full((len(seen.answer),), seen.iteration, device=device)
+            self.stopped = torch.zeros(len(seen.answer), dtype=torch.bool, device=device)
+            self.correct, self.elements = seen.correct, seen.elements
+        chosen = self.chooses(shown)
+        self.iteration = torch.where(chosen, seen.iteration, self.iteration)
+        if seen.correct is not None:
+            self.correct = torch.where(chosen, seen.correct, self.correct)
+            self.elements = torch.where(chosen, seen.elements, self.elements)
 
     def keep(self, which: Tensor) -> None:
         """Go on with some of the problems: which, bool [n] or their numbers."""
@@ -89,7 +88,7 @@ class ExitRule:
             if isinstance(value, Tensor):
                 setattr(self, name, value[which])
 
-    def chooses(self, look: Look) -> Tensor:
+    def chooses(self, seen: Observation) -> Tensor:
         """bool [n]: this iteration's answer replaces the one held. Sets `stopped` where it is
         final."""
         raise NotImplementedError
@@ -106,8 +105,8 @@ class NPlusTwo(ExitRule):
 
     reads_out = False
 
-    def chooses(self, look: Look) -> Tensor:
-        done = look.iteration >= self.train_iterations + 2
+    def chooses(self, seen: Observation) -> Tensor:
+        done = seen.iteration >= self.train_iterations + 2
         return self.stop_at(torch.full_like(self.stopped, done))
 
 
@@ -116,11 +115,11 @@ class Agreement(ExitRule):
 
     previous: Tensor | None = None
 
-    def chooses(self, look: Look) -> Tensor:
+    def chooses(self, seen: Observation) -> Tensor:
         repeats = torch.zeros_like(self.stopped)
         if self.previous is not None:
-            repeats = (look.answer == self.previous).reshape(len(repeats), -1).all(1)
-        self.previous = look.answer
+            repeats = (seen.answer == self.previous).reshape(len(repeats), -1).all(1)
+        self.previous = seen.answer
         return self.stop_at(repeats)
 
 
@@ -130,12 +129,12 @@ class MaximumConfidence(ExitRule):
     stops = False
     best: Tensor | None = None
 
-    def chooses(self, look: Look) -> Tensor:
+    def chooses(self, seen: Observation) -> Tensor:
         if self.best is None:
-            self.best = look.confidence
+            self.best = seen.confidence
             return torch.ones_like(self.stopped)
-        better = look.confidence > self.best
-        self.best = torch.maximum(self.best, look.confidence)
+        better = seen.confidence > self.best
+        self.best = torch.maximum(self.best, seen.confidence)
         return better
 
 
@@ -149,8 +148,8 @@ class Convergence(ExitRule):
     needs_change = True
     tolerance = 0.01
 
-    def chooses(self, look: Look) -> Tensor:
-        return self.stop_at(look.change < self.tolerance)
+    def chooses(self, seen: Observation) -> Tensor:
+        return self.stop_at(seen.change < self.tolerance)
 
 
 class Oracle(ExitRule):
@@ -159,8 +158,8 @@ class Oracle(ExitRule):
 
     sees_right = True
 
-    def chooses(self, look: Look) -> Tensor:
-        return self.stop_at(look.correct)
+    def chooses(self, seen: Observation) -> Tensor:
+        return self.stop_at(seen.correct)
 
 
 EXIT_RULES = Registry(
@@ -227,18 +226,17 @@ def validated_iterations(accuracy: Mapping[int, float], n: int, harder: bool = T
     return max(i for i, share in accuracy.items() if share >= low)
 
 
-def state_change(before: Any, after: Any) -> Tensor:
-    """float [n]: length of the difference of two hidden states, as a share of the first's; states
-    are tensors [n, ...] or tuples of them, taken as one long vector. before: None where there was
-    none: the change is infinite then."""
-    new = after if isinstance(after, tuple) else (after,)
+def state_change(before: State | None, after: State) -> Tensor:
+    """float [n]: length of the difference of two states, as a share of the first's; all parts of a
+    state are taken as one long vector. before: None where there was none: the change is infinite
+    then."""
+    new = after.parts
     if before is None:
         return torch.full((len(new[0]),), torch.inf, device=new[0].device)
-    old = before if isinstance(before, tuple) else (before,)
     # In the states' own precision and layout, where little has changed the difference is exact;
     # lengths in float32.
-    moved = _length([b - a for a, b in zip(old, new, strict=True)])
-    return moved / _length(old).clamp_min(1e-6)
+    moved = _length([b - a for a, b in zip(before.parts, new, strict=True)])
+    return moved / _length(before.parts).clamp_min(1e-6)
 
 
 def _length(parts: Sequence[Tensor]) -> Tensor:

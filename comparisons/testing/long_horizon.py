@@ -16,28 +16,21 @@ import resource
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor
-from torch.nn.utils import parametrize
 
-from comparisons.hardware import PRECISIONS, autocast, device_name, resolve_precision
+from comparisons.hardware import PRECISIONS, device_name, resolve_precision
 from comparisons.storage.tensors import Damaged, load_checkpoint, load_tensors, save_checkpoint
-from comparisons.testing.evaluation import batch_slices
-from comparisons.testing.exits import (
-    USUAL_RULE,
-    ExitRule,
-    Look,
-    make_exit_rule,
-    mean_confidence,
-    state_change,
-    stopping_rules,
-)
+from comparisons.testing.exits import USUAL_RULE, ExitRule, make_exit_rule, stopping_rules
+from comparisons.testing.session import Session, Step
 from foundations.command import Parser, whole_number
 from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
 from foundations.files import write_atomically
@@ -48,7 +41,7 @@ from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
 from tasks import load_task
-from tasks.base import Difficulty, Task
+from tasks.base import Batch, Difficulty, Task
 
 MOST = 10**9  # problems or iterations
 
@@ -97,24 +90,23 @@ def load_run(folder: Path) -> tuple[RunSpec, Task, Paradigm]:
     return spec, task, model.eval()
 
 
-class Thinking:
+class Answers:
     """The answers so far and, in the middle of a batch, the state to go on from, kept in a file of
     `folder`."""
 
     def __init__(self, folder: Path, question: Question) -> None:
         self.path, self.question = folder / f"{question.name}.safetensors", question
-        self.answers: list[dict[str, Any]] = []
+        self.given: list[dict[str, Any]] = []
         self.seconds = 0.0
-        self.number = 0  # steps taken in the batch at hand
+        self.iteration = 0  # steps taken in the batch at hand
         self.tensors: dict[str, Tensor] = {}  # its state and its rule's
         # A file of the older name may be about another question; then it is left to that one.
         for path in (self.path, folder / f"{question.older_name}.safetensors"):
             stored = self._stored(path)
             if stored:
                 tensors, facts = stored
-                self.answers = facts["answers"]
-                self.seconds, self.number = facts["seconds"], facts["number"]
-                self.tensors = tensors.get("batch", {})
+                self.given, self.seconds = facts["answers"], facts["seconds"]
+                self.iteration, self.tensors = facts["number"], tensors.get("batch", {})
                 break
 
     def _stored(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
@@ -133,96 +125,59 @@ class Thinking:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         facts = {
             "question": _plain(self.question),
-            "answers": self.answers,
+            "answers": self.given,
             "seconds": self.seconds,
-            "number": self.number,
+            "number": self.iteration,
         }
         save_checkpoint(self.path, {"batch": self.tensors}, facts)
 
-    def hold(self, number: int, hidden: Any, rule: ExitRule) -> None:
+    @property
+    def at_hand(self) -> int:
+        """Problems of the batch that is not done; 0 where there is none."""
+        return len(self.tensors["hidden.0"]) if self.tensors else 0
+
+    def hold(self, step: Step, rule: ExitRule) -> None:
         """Remember where the batch at hand is."""
-        parts = hidden if isinstance(hidden, tuple) else (hidden,)
-        self.number = number
-        self.tensors = {f"hidden.{i}": part for i, part in enumerate(parts)}
+        self.iteration = step.iteration
+        self.tensors = {f"hidden.{i}": part for i, part in enumerate(step.state.parts)}
         self.tensors |= {
             f"rule.{k}": v for k, v in vars(rule).items() if isinstance(v, Tensor) and v.numel()
         }
 
-    def take_up(self, rule: ExitRule, device: torch.device) -> Any:
-        """The hidden state held, None before the first step; puts the rule back where it was."""
-        tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
+    def take_up(self, session: Session, batch: Batch, rule: ExitRule) -> State | None:
+        """The state held of the batch, None before its first step; puts the rule back where it
+        was."""
+        if self.at_hand != len(batch):  # none, or of a batch that had to be halved
+            self.iteration, self.tensors = 0, {}
+            return None
+        tensors = {name: tensor.to(session.device) for name, tensor in self.tensors.items()}
         for name, tensor in tensors.items():
             if name.startswith("rule."):
                 setattr(rule, name.removeprefix("rule."), tensor)
-        hidden = [channels_last(t) for n, t in sorted(tensors.items()) if n.startswith("hidden.")]
-        return None if not hidden else hidden[0] if len(hidden) == 1 else tuple(hidden)
+        parts = iter(range(len(tensors)))
+        like = session.model.encode(batch.inputs)
+        state = like.map(lambda part: channels_last(tensors[f"hidden.{next(parts)}"]))
+        return state._replace(iteration=self.iteration)
 
 
 def _plain(question: Question) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(question)))
 
 
-@torch.inference_mode()
-def think(
-    model: Paradigm,
-    task: Task,
-    thinking: Thinking,
-    device: torch.device,
-    say: Any,
+def answer(
+    session: Session,
+    answers: Answers,
+    say: Callable[[str], None],
     save_seconds: float = 60.0,
 ) -> list[dict[str, Any]]:
     """Answer what is left of the question: one entry a problem, in order."""
-    asked = thinking.question
-    for indices in batch_slices(task, asked.difficulty, asked.count):
-        if indices[0] < len(thinking.answers):
-            continue
-        batch = task.sample(asked.difficulty, seed=asked.seed, split="test", indices=indices)
-        batch = batch.to(device)
-        rule = make_exit_rule(asked.rule, model.train_iterations)
-        x = channels_last(batch.inputs)
-        saved = shown = start = time.perf_counter()
-        earlier = thinking.seconds
-        with autocast(device, asked.precision), parametrize.cached():
-            hidden = thinking.take_up(rule, device)
-            state = model.encode(x) if hidden is None else State(hidden, thinking.number)
-            before = hidden
-            context = model.context(x)
-            for number in range(thinking.number + 1, asked.iterations + 1):
-                state = state if model.ended(state) else model.advance(state, context)
-                if number % asked.look and number < asked.iterations:
-                    continue
-                logits = model.readout(state).float()
-                change = None
-                if rule.needs_change:
-                    change, before = state_change(before, state.hidden), state.hidden
-                answer = task.predict(logits, batch)
-                confidence = mean_confidence(logits, batch.mask)
-                right = task.correct(logits, batch)
-                rule.update(
-                    Look(
-                        number,
-                        answer,
-                        confidence,
-                        change,
-                        right,
-                        task.element_accuracy(logits, batch),
-                    )
-                )
-                now = time.perf_counter()
-                thinking.seconds = earlier + now - start
-                thinking.hold(number, state.hidden, rule)
-                if now - saved > save_seconds:
-                    thinking.save()
-                    saved = now
-                if now - shown > 10:
-                    say(
-                        f"problem {int(indices[0]) + 1} of {asked.count}: {number:,} iterations, "
-                        f"{int(rule.stopped.sum())} of {len(batch)} answered"
-                    )
-                    shown = now
-                if bool(rule.stopped.all()):
-                    break
-        thinking.answers += [
+    question = answers.question
+    slices = session.slices(
+        question.difficulty, question.count, start=len(answers.given), size=answers.at_hand
+    )
+    measure = partial(_answer_batch, session, answers, say, save_seconds)
+    for indices, rule in session.each(measure, question.difficulty, slices, seed=question.seed):
+        answers.given += [
             {
                 "problem": int(index),
                 "iterations": int(rule.iteration[i]),
@@ -232,9 +187,50 @@ def think(
             }
             for i, index in enumerate(indices)
         ]
-        thinking.number, thinking.tensors = 0, {}
-        thinking.save()
-    return thinking.answers
+        answers.iteration, answers.tensors = 0, {}
+        answers.save()
+    return answers.given
+
+
+def _answer_batch(
+    session: Session,
+    answers: Answers,
+    say: Callable[[str], None],
+    save_seconds: float,
+    batch: Batch,
+    indices: np.ndarray,
+) -> ExitRule:
+    """Iterate on one batch from where it was left, until every problem is answered; saved on the
+    way."""
+    question = answers.question
+    rule = make_exit_rule(question.rule, session.model.train_iterations)
+    saved = shown = start = time.perf_counter()
+    earlier = answers.seconds
+    before = state = answers.take_up(session, batch, rule)
+    for step in session.walk(
+        batch,
+        question.iterations - answers.iteration,
+        state,
+        after=answers.iteration,
+        wanted=lambda number: number % question.look == 0 or number == question.iterations,
+    ):
+        rule.update(session.observe(batch, step, before, moves=rule.needs_change, scored=True))
+        before = step.state
+        now = time.perf_counter()
+        answers.seconds = earlier + now - start
+        answers.hold(step, rule)
+        if now - saved > save_seconds:
+            answers.save()
+            saved = now
+        if now - shown > 10:
+            say(
+                f"problem {int(indices[0]) + 1} of {question.count}: {step.iteration:,} iterations,"
+                f" {int(rule.stopped.sum())} of {len(batch)} answered"
+            )
+            shown = now
+        if bool(rule.stopped.all()):
+            break
+    return rule
 
 
 def _parser() -> Parser:
@@ -305,36 +301,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"python -m comparisons.testing.long_horizon: {one_line(error)}", file=sys.stderr)
         return USAGE
     folder = options.run / "thinking"
-    thinking = Thinking(folder, question)
+    answers = Answers(folder, question)
+    session = Session(model.to(device), task, device, question.precision)
     command = shlex.join(["python", "-m", "comparisons.testing.long_horizon", *arguments])
     try:
-        answers = think(model.to(device), task, thinking, device, console.print)
+        given = answer(session, answers, console.print)
     except KeyboardInterrupt:
-        thinking.save()
+        answers.save()
         print(f"interrupted; to go on: {command}", file=sys.stderr)
         return INTERRUPTED
-    right = sum(answer["correct"] for answer in answers)
-    low, high = wilson_interval(right, len(answers))
+    right = sum(answer["correct"] for answer in given)
+    low, high = wilson_interval(right, len(given))
     result = {
         "run_id": spec.run_id,
         **_plain(question),
-        "accuracy": right / len(answers),
+        "accuracy": right / len(given),
         "ci_low": low,
         "ci_high": high,
-        "seconds": round(thinking.seconds, 1),
+        "seconds": round(answers.seconds, 1),
         "peak_memory_gib": round(_peak_memory(device) / 2**30, 2),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
         "command": command,
-        "answers": answers,
+        "answers": given,
     }
     path = folder / f"{question.name}.json"
     write_atomically(path, json.dumps(result, indent=1))
-    mean = sum(answer["iterations"] for answer in answers) / len(answers)
+    mean = sum(answer["iterations"] for answer in given) / len(given)
     print(
-        f"{right} of {len(answers)} {task.spec.name} problems of {task.spec.difficulty_label}"
+        f"{right} of {len(given)} {task.spec.name} problems of {task.spec.difficulty_label}"
         f" {question.difficulty} solved ({low:.1%} to {high:.1%}), {mean:,.0f} iterations on"
-        f" average, {thinking.seconds:,.0f} s, {result['peak_memory_gib']} GiB: {path}"
+        f" average, {answers.seconds:,.0f} s, {result['peak_memory_gib']} GiB: {path}"
     )
     return 0
 

@@ -1,0 +1,186 @@
+"""A network under test: its batches, its walk over iterations, and the contexts both need.
+
+Whatever looks at a trained network (accuracy by iteration, exit rules, recovery, answer frames,
+long horizons, probes) asks here for problems and for states, and says only what it wants of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils.memory import release_memory, should_reduce_batch_size
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from comparisons.hardware import autocast
+from comparisons.testing.exits import Observation, mean_confidence, state_change
+from paradigms.base import Paradigm, State
+from paradigms.layers import channels_last
+from tasks.base import Batch, Difficulty, Task
+
+#: Sites (pixels or bits) of one batch: large enough to keep the processor busy, small enough for
+#: activations to stay near it.
+SITES_PER_BATCH = 1 << 16
+MOST_PROBLEMS = 512  # of one batch
+
+T = TypeVar("T")
+
+
+class Step(NamedTuple):
+    """One iteration of a batch: its number, the state after it, and its logits, float32."""
+
+    iteration: int
+    state: State
+    logits: Tensor
+
+
+def fast_layout(batch: Batch) -> Batch:
+    """The batch with its inputs in the memory layout in which convolutions are fast."""
+    return replace(batch, inputs=channels_last(batch.inputs))
+
+
+@dataclass
+class Session:
+    """A network, the task it is tested on, where and in which precision (see
+    `hardware.resolve_precision`).
+
+    accelerator: where several processes share the problems; each is then given its own. cut: how
+    many batches were halved because the device could not hold them.
+    """
+
+    model: Paradigm
+    task: Task
+    device: torch.device
+    precision: str = "fp32"
+    accelerator: Accelerator | None = None
+    cut: int = 0
+
+    @classmethod
+    def of(cls, accelerator: Accelerator, model: Paradigm, task: Task, precision: str) -> Session:
+        """The session in which all of an accelerator's processes take part."""
+        return cls(model, task, accelerator.device, precision, accelerator)
+
+    def alone(self) -> Session:
+        """The same for this process by itself, which then has all problems."""
+        return replace(self, accelerator=None)
+
+    def on(self, task: Task) -> Session:
+        """The same network on another task."""
+        return replace(self, task=task)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Context in which the network is run: in evaluation mode and without gradients, in the
+        precision asked for, weights that are computed (such as masked ones) computed once."""
+        was_training = self.model.training
+        self.model.eval()
+        try:
+            with (
+                torch.inference_mode(),
+                autocast(self.device, self.precision),
+                parametrize.cached(),
+            ):
+                yield
+        finally:
+            self.model.train(was_training)
+
+    # Problems.
+
+    def sample(
+        self, difficulty: Difficulty, indices: np.ndarray, *, seed: int, split: str = "test"
+    ) -> Batch:
+        """Problems by number, as the network is given them."""
+        made = self.task.sample(difficulty, seed=seed, split=split, indices=indices)
+        return fast_layout(made.to(self.device))
+
+    def slices(
+        self, difficulty: Difficulty, count: int, *, start: int = 0, size: int = 0
+    ) -> list[np.ndarray]:
+        """Problem numbers start..count-1 in batches; size: problems of one, by default what suits
+        their number of sites."""
+        if not size:
+            one = self.task.sample(difficulty, 1, split="validation").inputs
+            size = min(max(SITES_PER_BATCH // one[0, 0].numel(), 1), count, MOST_PROBLEMS)
+        return np.split(np.arange(start, count), range(size, count - start, size))
+
+    def each(
+        self,
+        measure: Callable[[Batch, np.ndarray], T],
+        difficulty: Difficulty,
+        batches: list[np.ndarray],
+        *,
+        seed: int,
+        split: str = "test",
+        running: bool = True,
+    ) -> Iterator[tuple[np.ndarray, T]]:
+        """(indices, measure(batch, indices)) for batches of problem numbers, those of this process.
+
+        `measure` returns what it found and changes nothing outside itself: a batch that the device
+        can't hold is cut into two and measured again. running: whether it is called in the context
+        of that name.
+        """
+        todo = list(batches)
+        if self.accelerator is not None:
+            todo = todo[self.accelerator.process_index :: self.accelerator.num_processes]
+        while todo:
+            indices = todo.pop(0)
+            try:
+                batch = self.sample(difficulty, indices, seed=seed, split=split)
+                if running:
+                    with self.running():
+                        measured = measure(batch, indices)
+                else:
+                    measured = measure(batch, indices)
+            except RuntimeError as error:
+                if len(indices) == 1 or not should_reduce_batch_size(error):
+                    raise
+            else:
+                yield indices, measured
+                continue
+            # Outside the handler, whose error holds on to what was computed so far.
+            todo[:0] = np.array_split(indices, 2)
+            self.cut += 1
+            release_memory()
+
+    def total(self, part: Tensor) -> Tensor:
+        """The sum of what each process found."""
+        return part if self.accelerator is None else self.accelerator.reduce(part, "sum")
+
+    # Iterations.
+
+    def walk(
+        self,
+        batch: Batch,
+        iterations: int,
+        state: State | None = None,
+        *,
+        after: int = 0,
+        wanted: Callable[[int], bool] = lambda number: True,
+    ) -> Iterator[Step]:
+        """The wanted ones of `iterations` steps, from the encoded problems or from `state`, one at
+        a time, so that memory does not grow with their number. after: steps already taken, from
+        which they are numbered."""
+        states = self.model.states(batch.inputs, iterations, state)
+        for number, now in enumerate(states, start=after + 1):
+            if wanted(number):
+                yield Step(number, now, self.model.readout(now).float())
+
+    def observe(
+        self, batch: Batch, step: Step, before: State | None, *, moves: bool, scored: bool
+    ) -> Observation:
+        """What an exit rule is shown of a step. before: the state of the step before it. moves:
+        whether any rule reads how far the state moved; scored: what its answer is worth."""
+        return Observation(
+            step.iteration,
+            self.task.predict(step.logits, batch),
+            mean_confidence(step.logits, batch.mask),
+            state_change(before, step.state) if moves else None,
+            self.task.correct(step.logits, batch) if scored else None,
+            self.task.element_accuracy(step.logits, batch) if scored else None,
+        )
