@@ -81,11 +81,13 @@ class Task:
 
     Class attributes: `presets` maps a preset's name to what a study of that size uses here, with
     any of the keys `options` (for the constructor), `train_difficulty`, `test_difficulties`,
-    `train_samples` (a tuple), `train` (fields of the training recipe) and `evaluation`.
+    `train_samples` (a tuple), `train` (fields of the training recipe) and `evaluation`;
+    `perturbations` maps the names that `perturb` takes to what each changes in a problem.
     """
 
     spec: TaskSpec
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    perturbations: ClassVar[Mapping[str, str]] = {}
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         """Problems number `indices` (int64 [n], >= 0): a pure function of all four arguments."""
@@ -146,17 +148,16 @@ class Task:
         default."""
         return batch
 
-    def moved(
-        self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, which: str = "end"
-    ) -> Batch | None:
-        """The same problems with their start or end (which) elsewhere and the answers that then are
-        right; None for a task that has no such thing. What a network is asked after it has solved
-        the first ones.
+    def perturb(
+        self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, name: str
+    ) -> Batch:
+        """The same problems after the change `name`, one of `perturbations`, with the answers that
+        then are right: what a network is asked after it has solved the first ones.
 
-        indices: the numbers of the batch's problems. Where problem i goes depends on itself, seed
-        and i alone.
+        indices: the numbers of the batch's problems. What befalls problem i depends on itself, seed
+        and i alone. ValueError for a name that the task does not offer.
         """
-        return None
+        raise unknown_name(f"{self.spec.name} perturbation", name, self.perturbations)
 
     # What a right answer is. Logits are [n, K, *S] (dense) or [n, K]; K = 1 is one yes-or-no logit.
 

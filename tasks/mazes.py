@@ -384,6 +384,7 @@ class Maze(Task):
     problem is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
     """
 
+    perturbations = {"start": "the start is in another cell", "end": "the end is in another cell"}
     presets = {
         "smoke": {"train_difficulty": 9, "test_difficulties": (9, 13)},
         "quick": {
@@ -504,11 +505,13 @@ class Maze(Task):
         first = (side // 2 + 1) % 2
         return 2, slice(first, side - first, 2)
 
-    def moved(
-        self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, which: str = "end"
+    def perturb(
+        self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, name: str
     ) -> Batch:
-        """The same mazes with the start or the end (which) in another cell, uniform among the
+        """The same mazes with the start or the end (name) in another cell, uniform among the
         others."""
+        if name not in self.perturbations:
+            return super().perturb(batch, indices, seed, name)
         scale, coarse = self._coarse(batch.inputs.shape[-1])
         passages = batch.mask[:, coarse, coarse].cpu().numpy()
         inputs = batch.inputs.cpu().clone()
@@ -518,7 +521,7 @@ class Maze(Task):
         numbers = np.asarray(indices, dtype=np.int64)
         if len(numbers) != len(batch):
             raise ValueError(f"{len(batch)} mazes need as many numbers, not {len(numbers)}")
-        _move(numbers, passages, small, targets, key, 1 if which == "start" else 0)
+        _move(numbers, passages, small, targets, key, 1 if name == "start" else 0)
         enlarged = torch.from_numpy(targets), torch.from_numpy(small)
         if scale == 2:
             enlarged = tuple(

@@ -120,7 +120,8 @@ class Perturbed(NamedTuple):
         now: Batch | None = self.batch
         hidden = self.state.hidden
         if blow in MOVES:
-            now = self.task.moved(self.batch, self.indices, self.seed, blow)
+            offered = blow in self.task.perturbations
+            now = self.task.perturb(self.batch, self.indices, self.seed, blow) if offered else None
         elif blow not in SWAPS:
             hidden = struck(hidden, blow, self.seed, self.indices)
         elif self.count > 1:

@@ -208,9 +208,9 @@ def test_a_problem_that_is_alone_has_no_other_state(monkeypatch):
 def test_where_an_end_moves_depends_on_the_problems_number_alone(seed, which, numbers):
     task = load_task("maze")
     batch = task.sample(9, seed=seed, split="test", indices=numbers)
-    moved = task.moved(batch, numbers, seed, which)
+    moved = task.perturb(batch, numbers, seed, which)
     for place, number in enumerate(numbers):
-        one = task.moved(batch[place : place + 1], [number], seed, which)
+        one = task.perturb(batch[place : place + 1], [number], seed, which)
         assert torch.equal(moved.inputs[place], one.inputs[0])
         assert torch.equal(moved.targets[place], one.targets[0])
 
@@ -218,10 +218,10 @@ def test_where_an_end_moves_depends_on_the_problems_number_alone(seed, which, nu
 def test_the_same_maze_under_many_numbers_has_its_end_moved_to_many_places():
     task = load_task("maze")
     batch = task.sample(9, seed=0, split="test", indices=[3] * 40)
-    moved = task.moved(batch, range(40), 0, "end")
+    moved = task.perturb(batch, range(40), 0, "end")
     assert len({one.numpy().tobytes() for one in moved.inputs}) > 15
     with pytest.raises(ValueError, match="40 mazes need as many numbers, not 39"):
-        task.moved(batch, range(39), 0, "end")
+        task.perturb(batch, range(39), 0, "end")
 
 
 def test_a_network_that_sees_the_problem_anew_recovers_and_one_that_does_not_cannot():
@@ -257,7 +257,7 @@ def test_a_moved_end_is_a_maze_with_one_end_elsewhere_and_its_own_shortest_path(
 ):
     task = load_task("maze", drawing=drawing, loops=loops)
     batch = task.sample(9, 6, seed=seed, split="test")
-    moved = task.moved(batch, range(6), seed, which)
+    moved = task.perturb(batch, range(6), seed, which)
     assert torch.equal(moved.mask, batch.mask)
     scale = 1 if drawing == "cells" else 2
 
@@ -379,7 +379,7 @@ def test_frames_go_on_without_a_blow_and_start_anew_from_it_with_one():
         empty = State(torch.zeros_like(empty.hidden), 6)
         blank = sureness(model.readout(empty), batch)
         then = sureness(model.readout(model.run(batch.inputs, 6, empty)), batch)
-        moved = task.moved(batch, [0], FRAMED.seed, "end")
+        moved = task.perturb(batch, [0], FRAMED.seed, "end")
         there = model.run(moved.inputs, 6, model.run(batch.inputs, 6))
     assert torch.equal(found["zeros.frames"][place], blank)
     assert torch.equal(found["zeros.frames"][-1], then)
