@@ -15,18 +15,14 @@ from threading import Event, Thread
 
 import torch
 
-from comparisons.hardware import resolve_precision
+from comparisons.hardware import resolve_precision, wait_for
 from comparisons.planning.match import cost_of, expected_step
 from comparisons.planning.plan import transfer_difficulties
 from comparisons.probes.perturbations import halves
 from comparisons.testing.early_exit import TIMED_PROBLEMS
-from comparisons.testing.evaluation import (
-    batch_slices,
-    evaluate,
-    iterations_to_run,
-    recorded_iterations,
-)
+from comparisons.testing.evaluation import evaluate, iterations_to_run, recorded_iterations
 from comparisons.testing.exits import stopping_rules
+from comparisons.testing.session import Session
 from comparisons.training.learner import Learner
 from comparisons.training.loop import make_optimizer
 from foundations.records.spec import RunSpec
@@ -59,20 +55,6 @@ class Load:
     def flops(self) -> float:
         """All of them."""
         return self.training + self.testing
-
-
-@dataclass(frozen=True)
-class Alone:
-    """What `evaluate` needs of an Accelerator, for one process that measures while others wait for
-    nothing."""
-
-    device: torch.device
-    process_index: int = 0
-    num_processes: int = 1
-
-    def reduce(self, tensor: torch.Tensor, how: str) -> torch.Tensor:
-        """There is nobody to add up with."""
-        return tensor
 
 
 @dataclass(frozen=True)
@@ -278,7 +260,8 @@ def _testing_seconds(
     """Seconds of a FLOP of the test at the last difficulty, and of making a problem of it."""
     asked = spec.evaluation
     difficulty = asked.difficulties[-1]
-    count = max(1, len(batch_slices(task, difficulty, asked.samples)[0]) // 8)
+    session = Session(model, task, device, resolve_precision(spec.train.precision, device))
+    count = max(1, len(session.slices(difficulty, asked.samples)[0]) // 8)
     began = time.perf_counter()
     task.sample(difficulty, count, seed=asked.seed, split="test")
     making = (time.perf_counter() - began) / count
@@ -289,8 +272,7 @@ def _testing_seconds(
     for most in lengths:
         began = time.perf_counter()
         evaluate(
-            model,
-            task,
+            session,
             difficulty,
             split="test",
             count=count,
@@ -298,8 +280,6 @@ def _testing_seconds(
             iterations=most,
             record=recorded_iterations(most, model.train_iterations),
             rules=() if ends else asked.exit_rules,
-            accelerator=Alone(device),
-            precision=resolve_precision(spec.train.precision, device),
         )
         wait_for(device)
         took.append(time.perf_counter() - began)

@@ -145,7 +145,7 @@ _SHARES = (("train", "alpha"), ("train", "label_smoothing"), ("train", "average"
 
 def _check_ranges(spec: RunSpec) -> None:
     from comparisons.hardware import PRECISIONS, check_precision, expected_device
-    from comparisons.probes.perturbations import check_blow
+    from comparisons.probes.perturbations import check_perturbation
     from comparisons.testing.exits import make_exit_rule
     from comparisons.training.compiling import check_compiler
     from comparisons.training.loop import OPTIMIZERS
@@ -179,7 +179,7 @@ def _check_ranges(spec: RunSpec) -> None:
     for rule in spec.evaluation.exit_rules:
         make_exit_rule(rule, 1)
     for blow in spec.evaluation.blows:
-        check_blow(blow)
+        check_perturbation(blow)
     if spec.seed < 0 or spec.data_seed < 0:
         raise ValueError("seeds must be at least 0")
 

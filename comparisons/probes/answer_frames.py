@@ -1,21 +1,19 @@
-"""One problem's answer after each iteration, as pictures: as it forms, and as it recovers after a
-blow."""
+"""One problem's answer after each iteration, as pictures: as it forms, and as it recovers from a
+perturbation."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
-from comparisons.probes.perturbations import MOVES, Perturbed, halves
+from comparisons.probes.perturbations import Halfway, halves
 from comparisons.testing.evaluation import recorded_iterations
+from comparisons.testing.session import Session
 from foundations.records.spec import EvaluationSpec
-from paradigms.base import Paradigm, State
-from paradigms.layers import channels_last
-from tasks.base import Batch, Difficulty, Task
+from tasks.base import Batch, Difficulty
 
-FRAMES = 24  # of a thought picture
+FRAMES = 24  # of an answer
 
 
 def spread_over(values: list[int], most: int) -> list[int]:
@@ -37,69 +35,63 @@ def sureness(logits: Tensor, batch: Batch) -> Tensor:
     return (sure * 255).round().to(torch.uint8).cpu()
 
 
-def thoughts(model: Paradigm, batch: Batch, steps: list[int]) -> Tensor:
-    """What the first problem's answer is after each of the steps: uint8 [steps, *S], see
+def answer_frames(session: Session, batch: Batch, iterations: list[int]) -> Tensor:
+    """The first problem's answer after each of the iterations: uint8 [iterations, *S], see
     `sureness`."""
-    iterates = enumerate(model.iterates(channels_last(batch.inputs), steps[-1]), start=1)
-    wanted = set(steps)
-    return torch.stack([sureness(logits, batch) for number, logits in iterates if number in wanted])
+    with session.running():
+        steps = session.walk(batch, iterations[-1], wanted=iterations.__contains__)
+        return torch.stack([sureness(step.logits, batch) for step in steps])
 
 
-@torch.inference_mode()
-def struck_frames(
-    model: Paradigm,
-    task: Task,
-    difficulty: Difficulty,
-    index: int,
-    asked: EvaluationSpec,
-    device: torch.device,
+def perturbed_frames(
+    session: Session, difficulty: Difficulty, index: int, evaluation: EvaluationSpec
 ) -> dict[str, Tensor]:
-    """The answer to test problem `index` until half of the iterations asked for, then on after each
-    blow asked for: the very ones that `perturbations.recovery` counts.
+    """The answer to test problem `index` until half of the iterations, then on after each
+    perturbation: the very ones that `perturbations.recovery` counts.
 
-    By `BLOW.NAME`: `frames`, uint8 [frames, *S]. `iterations`, int64 [frames], counted from the
-    start. `correct`, uint8 [frames]: whether the task's whole answer is right then. `struck`, int64
-    [1]: the first frame after the blow, the answer at once, at the iteration of the frame before
-    it. `picture`, uint8 [H, W, 3]: the changed problem, of blows that move an end. Blows that do
-    not apply are left out: to another state where there is one problem, to an end where the task
-    has none, and all of them to a network of one step.
+    By `PERTURBATION.NAME`: `frames`, uint8 [frames, *S]. `iterations`, int64 [frames], counted from
+    the start. `correct`, uint8 [frames]: whether the task's whole answer is right then. `struck`,
+    int64 [1]: the first frame after the perturbation, the answer at once, at the iteration of the
+    frame before it. `picture`, uint8 [H, W, 3]: the changed problem, where it is that which
+    changes. Perturbations that do not apply are left out: another state where there is one problem,
+    what the task does not offer, and all of them for a network of one step.
     """
-    before, after = halves(model, asked.iterations)
-    if not asked.blows or not before:
+    model, task = session.model, session.task
+    before, after = halves(model, evaluation.iterations)
+    if not evaluation.blows or not before:
         return {}
     first = spread_over(recorded_iterations(before, model.train_iterations), FRAMES // 2 - 1)
     then = spread_over(recorded_iterations(after, model.train_iterations), FRAMES // 2)
     indices = np.array([index])
-    batch = task.sample(difficulty, seed=asked.seed, split="test", indices=indices).to(device)
-    found: dict[str, Tensor] = {}
-    with parametrize.cached():
-        way, states = [], enumerate(model.states(channels_last(batch.inputs), before), start=1)
-        for number, state in states:
-            if number in first:
-                way.append(_look(model, task, batch, state))
-        halfway = Perturbed(
-            model, task, difficulty, indices, asked.samples, asked.seed, batch, state, before
-        )
-        for blow in asked.blows:
-            hit = halfway.by(blow)
-            if hit is None:
+    batch = session.sample(difficulty, indices, seed=evaluation.seed)
+    tensors: dict[str, Tensor] = {}
+    with session.running():
+        way = []
+        for step in session.walk(batch, before, wanted=first.__contains__):  # the last is `before`
+            way.append(_frame(session, batch, step.logits))
+        halfway = Halfway(
+            session, difficulty, indices, evaluation.samples, evaluation.seed, batch, step.state,
+            before,
+        )  # fmt: skip
+        for name in evaluation.blows:
+            perturbed = halfway.after(name)
+            if perturbed is None:
                 continue
-            now = hit[0]
-            looks = [*way, _look(model, task, *hit)]
-            states = enumerate(model.states(channels_last(now.inputs), after, hit[1]), start=1)
-            looks += [_look(model, task, now, s) for number, s in states if number in then]
-            found |= {
-                f"{blow}.frames": torch.stack([sure for sure, _ in looks]),
-                f"{blow}.correct": torch.tensor([right for _, right in looks], dtype=torch.uint8),
-                f"{blow}.iterations": torch.tensor([*first, *(before + i for i in [0, *then])]),
-                f"{blow}.struck": torch.tensor([len(first)]),
+            now, state = perturbed
+            steps = session.walk(now, after, state, wanted=then.__contains__)
+            frames = [*way, _frame(session, now, model.readout(state).float())]
+            frames += [_frame(session, now, step.logits) for step in steps]
+            tensors |= {
+                f"{name}.frames": torch.stack([sure for sure, _ in frames]),
+                f"{name}.correct": torch.tensor([right for _, right in frames], dtype=torch.uint8),
+                f"{name}.iterations": torch.tensor([*first, *(before + i for i in [0, *then])]),
+                f"{name}.struck": torch.tensor([len(first)]),
             }
-            if blow in MOVES:
+            if now is not batch:
                 picture = task.picture(now.inputs.cpu())[0].permute(1, 2, 0)
-                found[f"{blow}.picture"] = (picture * 255).round().to(torch.uint8)
-    return found
+                tensors[f"{name}.picture"] = (picture * 255).round().to(torch.uint8)
+    return tensors
 
 
-def _look(model: Paradigm, task: Task, batch: Batch, state: State) -> tuple[Tensor, bool]:
-    logits = model.readout(state).float()
-    return sureness(logits, batch), bool(task.correct(logits, batch)[0])
+def _frame(session: Session, batch: Batch, logits: Tensor) -> tuple[Tensor, bool]:
+    return sureness(logits, batch), bool(session.task.correct(logits, batch)[0])

@@ -62,6 +62,14 @@ class FilterMeter(TorchFunctionMode):
         self.count[self._place] += count
         self._place += 1
 
+    def add(self, other: FilterMeter) -> None:
+        """What another one summed up over other problems."""
+        pairs = ((self.amount, other.amount), (self.count, other.count))
+        self.amount, self.count = (
+            [a + b for a, b in zip(mine, theirs, strict=True)] if mine else theirs
+            for mine, theirs in pairs
+        )
+
 
 @dataclass(frozen=True)
 class Activity:

@@ -7,20 +7,20 @@ an iteration that forgets where it started gets there again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import Tensor
-from torch.nn.utils import parametrize
 
-from comparisons.hardware import autocast, sums_device
-from comparisons.testing.evaluation import Tally, batch_slices, iterations_to_run
+from comparisons.hardware import sums_device
+from comparisons.testing.evaluation import Tally, iterations_to_run
+from comparisons.testing.session import Session, fast_layout
 from foundations.errors import unknown_name
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
-from tasks.base import Batch, Difficulty, Task
+from tasks import TASKS, task_class
+from tasks.base import Batch, Difficulty
 
 FLIPPED = 0.1  # share of the state's numbers that "flip" turns round
 
@@ -50,62 +50,54 @@ def flip(hidden: Tensor, drawing: Sequence[torch.Generator]) -> Tensor:
     return channels_last(torch.where(chosen.to(hidden.device), -hidden, hidden))
 
 
-#: Changes of states [n, ...], given a generator for each problem; each problem's depends on its own
-#: state and generator alone, whatever else is in the batch.
-STATE_BLOWS: dict[str, Callable[[Tensor, Sequence[torch.Generator]], Tensor]] = {
+#: Changes of a part of states [n, ...], given a generator for each problem; each problem's depends
+#: on its own state and generator alone, whatever else is in the batch.
+OF_STATES: dict[str, Callable[[Tensor, Sequence[torch.Generator]], Tensor]] = {
     "none": lambda hidden, drawing: hidden,
     "noise": noise,
     "zeros": zeros,
     "flip": flip,
 }
 #: The state of the next problem in its place.
-SWAPS = ("other",)
-#: The state is left and that point of the problem moves.
-MOVES = ("start", "end")
+SWAP = "other"
 
 
-def check_blow(name: str) -> None:
-    """ValueError names the known ones, nearest first."""
-    known = [*STATE_BLOWS, *SWAPS, *MOVES]
-    if name not in known:
-        raise unknown_name("blow", name, known)
+def check_perturbation(name: str) -> None:
+    """ValueError names the known ones, nearest first: those of states, and those of problems that
+    any task offers."""
+    if name in OF_STATES or name == SWAP:
+        return
+    offered = {known: None for task in TASKS for known in task_class(task).perturbations}
+    if name not in offered:
+        raise unknown_name("perturbation", name, [*OF_STATES, SWAP, *offered])
 
 
 def halves(model: Paradigm, budget: int) -> tuple[int, int]:
-    """(before, after): iterations until a blow and from it to the end; half each of those a
-    recurrent network may take. A network that ends is struck half-way through its depth; one of a
-    single step has no half-way: (0, 1)."""
+    """(before, after): iterations until a perturbation and from it to the end; half each of those a
+    recurrent network may take. A network that ends is perturbed half-way through its depth; one of
+    a single step has no half-way: (0, 1)."""
     most = iterations_to_run(model, budget)
     if model.max_iterations is None:
         return max(1, most // 2), max(1, most // 2)
     return most // 2, most - most // 2
 
 
-def _each(change: Callable[..., Tensor], *hidden: Any) -> Any:
-    """The change of hidden states: of tensors, or of each part where they are tuples."""
-    if isinstance(hidden[0], tuple):
-        return tuple(change(*parts) for parts in zip(*hidden, strict=True))
-    return change(*hidden)
-
-
-def struck(hidden: Any, blow: str, seed: int, indices: Sequence[int] | np.ndarray) -> Any:
-    """The hidden states of problems number `indices`, a tensor [n, ...] or a tuple of such, changed
-    by one of `STATE_BLOWS`; for each problem a function of its state, the seed and its number
-    alone."""
+def perturbed(state: State, name: str, seed: int, indices: Sequence[int] | np.ndarray) -> State:
+    """The state of problems number `indices` after one of `OF_STATES`; for each problem a function
+    of its state, the seed and its number alone."""
     drawing = [torch.Generator().manual_seed(_seed(seed, int(index))) for index in indices]
-    return _each(lambda part: STATE_BLOWS[blow](part, drawing), hidden)
+    return state.map(lambda part: OF_STATES[name](part, drawing))
 
 
 def _seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0])
 
 
-class Perturbed(NamedTuple):
-    """Test problems number `indices` of `count`, and a network that has iterated on them for
-    `before` steps."""
+class Halfway(NamedTuple):
+    """Test problems number `indices` of `count`, and the state of the network, which has iterated
+    on them for `before` steps."""
 
-    model: Paradigm
-    task: Task
+    session: Session
     difficulty: Difficulty
     indices: np.ndarray
     count: int
@@ -114,97 +106,80 @@ class Perturbed(NamedTuple):
     state: State
     before: int
 
-    def by(self, blow: str) -> tuple[Batch, State] | None:
-        """The problems and the state to go on with after a blow; None where it does not apply:
-        another problem's state where there is one problem, a moved end where the task has none."""
-        now: Batch | None = self.batch
-        hidden = self.state.hidden
-        if blow in MOVES:
-            offered = blow in self.task.perturbations
-            now = self.task.perturb(self.batch, self.indices, self.seed, blow) if offered else None
-        elif blow not in SWAPS:
-            hidden = struck(hidden, blow, self.seed, self.indices)
-        elif self.count > 1:
-            hidden = self._of_the_next()
-        else:
-            now = None
-        return None if now is None else (now, State(hidden, self.state.iteration))
+    def after(self, name: str) -> tuple[Batch, State] | None:
+        """The problems and the state to go on with after a perturbation; None where it does not
+        apply: another problem's state where there is one problem, a change that the task does not
+        offer."""
+        if name in OF_STATES:
+            return self.batch, perturbed(self.state, name, self.seed, self.indices)
+        if name == SWAP:
+            return (self.batch, self._of_the_next()) if self.count > 1 else None
+        task = self.session.task
+        if name not in task.perturbations:
+            return None
+        changed = task.perturb(self.batch, self.indices, self.seed, name)
+        return fast_layout(changed), self.state
 
-    def _of_the_next(self) -> Any:
+    def _of_the_next(self) -> State:
         """The state of problem i + 1 for each problem i, of the first for the last, whatever the
         batch: those that it does not hold are computed."""
         following = (self.indices + 1) % self.count
         missing = np.setdiff1d(following, self.indices)
-        held, hidden = [*self.indices, *missing], self.state.hidden
+        numbers, state = [*self.indices, *missing], self.state
         if len(missing):
-            more = self.task.sample(
-                self.difficulty, seed=self.seed, split="test", indices=missing
-            ).to(self.batch.inputs.device)
-            there = self.model.run(channels_last(more.inputs), self.before).hidden
-            hidden = _each(lambda *parts: torch.cat(parts), hidden, there)
-        place = {int(index): i for i, index in enumerate(held)}
+            more = self.session.sample(self.difficulty, missing, seed=self.seed)
+            there = self.session.model.run(more.inputs, self.before)
+            state = State.together(lambda *parts: torch.cat(parts), state, there)
+        place = {int(index): i for i, index in enumerate(numbers)}
         order = [place[int(index)] for index in following]
-        return _each(lambda part: channels_last(part[order]), hidden)
+        return state.map(lambda part: channels_last(part[order]))
 
 
-@torch.inference_mode()
 def recovery(
-    model: Paradigm,
-    task: Task,
+    session: Session,
     difficulty: Difficulty,
     *,
-    blows: tuple[str, ...],
+    perturbations: tuple[str, ...],
     count: int,
     seed: int,
     before: int,
     record: list[int],
-    accelerator: Accelerator,
-    precision: str,
 ) -> dict[str, dict[int, Tally]]:
-    """Accuracy by blow and by iterations after it, on test problems 0..count-1.
+    """Accuracy by perturbation and by iterations after it, on test problems 0..count-1.
 
-    before: iterations until the blow. record: iterations after it that are scored, ascending. Blows
-    that do not apply are left out, see `Perturbed.by`. What befalls a problem is a function of its
-    number and the seed, whatever the batches. Each process takes every n-th batch.
+    before: iterations until the perturbation. record: iterations after it that are scored,
+    ascending. Perturbations that do not apply are left out, see `Halfway.after`. What befalls a
+    problem is a function of its number and the seed, whatever the batches. Each process takes every
+    n-th batch.
     """
-    device = accelerator.device
-    was_training = model.training
-    model.eval()
-    slices = batch_slices(task, difficulty, count)
-    kept_on = sums_device(device)
-    sums = torch.zeros(len(blows), len(record), 2, dtype=torch.float64, device=kept_on)
-    absent = set()
-    for indices in slices[accelerator.process_index :: accelerator.num_processes]:
-        batch = task.sample(difficulty, seed=seed, split="test", indices=indices).to(device)
-        with autocast(device, precision), parametrize.cached():
-            state = model.run(channels_last(batch.inputs), before)
-            halfway = Perturbed(model, task, difficulty, indices, count, seed, batch, state, before)
-            for place, blow in enumerate(blows):
-                hit = halfway.by(blow)
-                if hit is None:
-                    absent.add(blow)
-                    continue
-                _score(model, task, *hit, record, sums[place])
-    model.train(was_training)
-    totals = accelerator.reduce(sums, "sum").tolist()
+    sums_on = sums_device(session.device)
+    # Problems solved, shares of elements right, and problems that it applied to.
+    shape = len(perturbations), len(record), 3
+
+    def measure(batch: Batch, indices: np.ndarray) -> Tensor:
+        found = torch.zeros(shape, dtype=torch.float64, device=sums_on)
+        state = session.model.run(batch.inputs, before)
+        halfway = Halfway(session, difficulty, indices, count, seed, batch, state, before)
+        for place, name in enumerate(perturbations):
+            after = halfway.after(name)
+            if after is not None:
+                found[place, :, 2] = len(batch)
+                _score(session, *after, record, found[place])
+        return found
+
+    sums = torch.zeros(shape, dtype=torch.float64, device=sums_on)
+    for _, part in session.each(measure, difficulty, session.slices(difficulty, count), seed=seed):
+        sums += part
     return {
-        blow: {i: Tally(*pair, i * count) for i, pair in zip(record, rows, strict=True)}
-        for blow, rows in zip(blows, totals, strict=True)
-        if blow not in absent
+        name: {i: Tally(*row[:2], i * count) for i, row in zip(record, rows, strict=True)}
+        for name, rows in zip(perturbations, session.total(sums).tolist(), strict=True)
+        if rows[0][2]
     }
 
 
-def _score(
-    model: Paradigm, task: Task, batch: Batch, state: State, record: list[int], sums: Tensor
-) -> None:
-    """Go on from a state; adds to `sums`, float64 [recorded, 2], problems solved and shares of
-    elements right."""
-    states = model.states(channels_last(batch.inputs), record[-1], state)
-    for step, after in enumerate(states, start=1):
-        if step not in record:
-            continue
-        logits = model.readout(after).float()
-        for column, found in enumerate(
-            (task.correct(logits, batch), task.element_accuracy(logits, batch))
-        ):
-            sums[record.index(step), column] += found.to(sums.device).double().sum()
+def _score(session: Session, batch: Batch, state: State, record: list[int], sums: Tensor) -> None:
+    """Go on from a state; adds to `sums`, float64 [recorded, 3]."""
+    wanted = record.__contains__
+    for row, step in zip(sums, session.walk(batch, record[-1], state, wanted=wanted), strict=True):
+        row[0] += session.task.correct(step.logits, batch).to(sums.device).double().sum()
+        row[1] += session.task.element_accuracy(step.logits, batch).to(sums.device).double().sum()

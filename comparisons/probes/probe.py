@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from comparisons.probes.filter_reuse import FilterMeter, activity_of, reuse
 from comparisons.probes.receptive_field import MOST_KEPT, radius, receptive_fields, uniform_radius
@@ -31,11 +31,11 @@ from comparisons.probes.trajectories import (
     watch,
 )
 from comparisons.storage.run_folder import RunFolder
-from comparisons.testing.evaluation import batch_slices, iterations_to_run, recorded_iterations
-from foundations.records.spec import RunSpec
+from comparisons.testing.evaluation import iterations_to_run, recorded_iterations
+from comparisons.testing.session import Session
+from foundations.records.spec import EvaluationSpec
 from paradigms.base import Paradigm, State
-from paradigms.layers import channels_last
-from tasks.base import Batch, Difficulty, Task
+from tasks.base import Batch, Difficulty
 
 #: Problems whose principal components and receptive fields are taken: each costs a decomposition
 #: and a backward pass.
@@ -56,90 +56,91 @@ class Trace:
 
     grid: list[int]
     meters: dict[int, FilterMeter] = field(default_factory=dict)
-    found: list[Limit] = field(default_factory=list)
+    limits: list[Limit] = field(default_factory=list)
     rest: list[Tensor] = field(default_factory=list)
     step: list[Tensor] = field(default_factory=list)
     paths: list[Tensor] = field(default_factory=list)
     moved: list[float] = field(default_factory=list)
     same_answer: int = 0
 
-
-@torch.inference_mode()
-def trace(model: Paradigm, task: Task, batch: Batch, iterations: int, seen: Trace) -> None:
-    """Run a batch twice, adding what it shows to `seen`: to the end, to know the limit, and once
-    more to measure the way there. Memory: a few states, more only by the period of a cycle."""
-    x = channels_last(batch.inputs)
-    with parametrize.cached():
-        context = model.context(x)
-
-        def advance(state: State) -> State:
-            return model.advance(state, context)
-
-        state = model.encode(x)
-        for number in range(1, iterations + 1):
-            if number in seen.meters:
-                with seen.meters[number]:
-                    state = advance(state)
-            else:
-                state = advance(state)
-        found = [Limit("ends", 0)] * len(batch)
-        if model.max_iterations is None:
-            found = _limits(model, task, batch, state, advance, seen)
-        ends = limit_states(state.hidden, _of_hidden(advance, state.iteration), found)
-        coordinates = chosen_coordinates(ends[0].shape[1]).to(x.device)
-        length = ends[0].square().sum(1).sqrt().clamp_min(1e-12)
-        rest, step, points = [], [], []
-        before = model.encode(x)
-        for number in range(1, iterations + 1):
-            state = advance(before)
-            if number in seen.grid:
-                now = flat(state.hidden)
-                rest.append(to_limit(now, ends, found).cpu())
-                step.append(distance(flat(before.hidden), now, length).cpu())
-                points.append(now[: CLOSELY - len(seen.paths), coordinates].cpu())
-            before = state
-    seen.found += found
-    seen.rest.append(torch.stack(rest))
-    seen.step.append(torch.stack(step))
-    seen.paths += list(torch.stack(points, 1))
+    def add(self, new: Trace) -> None:
+        """What one more batch showed."""
+        for number, meter in new.meters.items():
+            self.meters[number].add(meter)
+        self.limits += new.limits
+        self.rest += new.rest
+        self.step += new.step
+        self.paths += new.paths
+        self.moved += new.moved
+        self.same_answer += new.same_answer
 
 
-def _of_hidden(advance: Any, iteration: int) -> Any:
-    """The map from one hidden state to the next, as it is after `iteration` steps (norms of a step
-    may differ)."""
-    return lambda hidden: advance(State(hidden, iteration)).hidden
+def trace(session: Session, seen: Trace, iterations: int, batch: Batch) -> Trace:
+    """What a batch shows, as one more `Trace` like `seen`. It is run twice: to the end, to know the
+    limit, and once more to measure the way there. Memory: a few states, more only by the period of
+    a cycle."""
+    model = session.model
+    context = model.context(batch.inputs)
+
+    def advance(state: State) -> State:
+        return model.advance(state, context)
+
+    new = Trace(seen.grid, {number: FilterMeter() for number in seen.meters})
+    state = start = model.encode(batch.inputs)
+    for number in range(1, iterations + 1):
+        with new.meters.get(number, nullcontext()):
+            state = advance(state)
+
+    def again(now: State) -> State:
+        """The step as it is after all iterations (norms of a step may differ)."""
+        return advance(now)._replace(iteration=state.iteration)
+
+    new.limits = [Limit("ends", 0)] * len(batch)
+    if model.max_iterations is None:
+        _watch_limits(session, batch, state, again, new)
+    ends = limit_states(state, again, new.limits)
+    coordinates = chosen_coordinates(ends[0].shape[1]).to(session.device)
+    length = ends[0].square().sum(1).sqrt().clamp_min(1e-12)
+    rest, step, points = [], [], []
+    before = start
+    for number in range(1, iterations + 1):
+        state_now = advance(before)
+        if number in seen.grid:
+            now = flat(state_now)
+            rest.append(to_limit(now, ends, new.limits).cpu())
+            step.append(distance(flat(before), now, length).cpu())
+            points.append(now[: CLOSELY - len(seen.paths), coordinates].cpu())
+        before = state_now
+    new.rest, new.step = [torch.stack(rest)], [torch.stack(step)]
+    new.paths = list(torch.stack(points, 1))
+    return new
 
 
-def _limits(
-    model: Paradigm, task: Task, batch: Batch, state: State, advance: Any, seen: Trace
-) -> list[Limit]:
-    answer = task.predict(model.readout(state).float(), batch)
-    stays = torch.ones(len(batch), dtype=torch.bool, device=answer.device)
+def _watch_limits(
+    session: Session, batch: Batch, state: State, advance: Callable[[State], State], new: Trace
+) -> None:
+    """Go on from the last state, to see what it ends in and whether the answer stays."""
 
-    def look(hidden: Any) -> None:
+    def answer(now: State) -> Tensor:
+        return session.task.predict(session.model.readout(now).float(), batch).reshape(n, -1)
+
+    n = len(batch)
+    last = answer(state)
+    stays = torch.ones(n, dtype=torch.bool, device=last.device)
+
+    def look(now: State) -> None:
         nonlocal stays
-        now = task.predict(model.readout(State(hidden, state.iteration)).float(), batch)
-        stays = (
-            stays & (now == answer).flatten(1).all(1) if now.dim() > 1 else stays & (now == answer)
-        )
+        stays = stays & (answer(now) == last).all(1)
 
-    returned, steps = watch(state.hidden, _of_hidden(advance, state.iteration), look)
-    seen.same_answer += int(stays.sum())
-    found = limits(returned, steps)
-    gone = zip(found, returned[-1].tolist(), strict=True)
-    seen.moved += [far for limit, far in gone if limit.kind == "drift"]
-    return found
+    returned, steps = watch(state, advance, look)
+    new.same_answer = int(stays.sum())
+    new.limits = limits(returned, steps)
+    gone = zip(new.limits, returned[-1].tolist(), strict=True)
+    new.moved = [far for limit, far in gone if limit.kind == "drift"]
 
 
-def inside(
-    model: Paradigm,
-    task: Task,
-    difficulty: Difficulty,
-    *,
-    count: int,
-    seed: int,
-    budget: int,
-    device: torch.device,
+def probe(
+    session: Session, difficulty: Difficulty, *, count: int, seed: int, budget: int
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """(facts, tensors) about test problems 0..count-1 of one difficulty, with up to `budget`
     iterations.
@@ -148,8 +149,7 @@ def inside(
     why. tensors: `activity`, uint8 [shown, filters], each filter's as a share of its peak;
     `receptive`, uint8 [iterations, *S].
     """
-    was_training = model.training
-    model.eval()
+    model, task = session.model, session.task
     most = iterations_to_run(model, budget)
     seen = Trace(recorded_iterations(most, model.train_iterations))
     recurrent = model.max_iterations is None
@@ -167,9 +167,11 @@ def inside(
     }
     tensors: dict[str, Tensor] = {}
     if recurrent or most > 1:
-        for indices in batch_slices(task, difficulty, count):
-            batch = task.sample(difficulty, seed=seed, split="test", indices=indices).to(device)
-            trace(model, task, batch, most, seen)
+        slices = session.slices(difficulty, count)
+        for _, new in session.each(
+            lambda batch, indices: trace(session, seen, most, batch), difficulty, slices, seed=seed
+        ):
+            seen.add(new)
         facts |= _of_trace(seen)
     else:
         facts["not_applicable"]["states"] = NO_STATES
@@ -180,14 +182,14 @@ def inside(
         tensors["activity"] = _shares(activity.amount)
     else:
         facts["not_applicable"]["filters"] = NOT_REUSED
-    some = task.sample(difficulty, min(count, CLOSELY), seed=seed, split="test").to(device)
-    looks, maps = _receptive(model, some, most, task.spec.dense)
-    if looks:
-        facts["receptive"], tensors["receptive"] = looks, maps
+    some = task.sample(difficulty, min(count, CLOSELY), seed=seed, split="test").to(session.device)
+    with session.running(gradients=True):
+        fields, maps = _receptive(model, some, most, task.spec.dense)
+    if fields and maps is not None:
+        facts["receptive"], tensors["receptive"] = fields, maps
     else:
         small = some.inputs[0, 0].numel() <= MOST_KEPT
         facts["not_applicable"]["receptive"] = NO_SITES if small else TOO_LARGE
-    model.train(was_training)
     return facts, tensors
 
 
@@ -200,9 +202,9 @@ def _of_trace(seen: Trace) -> dict[str, Any]:
             part: [_finite(v) for v in row.tolist()]
             for part, row in zip(("low", "median", "high"), quartiles, strict=True)
         }
-    kinds = Counter(limit.kind for limit in seen.found)
+    kinds = Counter(limit.kind for limit in seen.limits)
     if "ends" not in kinds:
-        periods = Counter(limit.period for limit in seen.found if limit.period > 1)
+        periods = Counter(limit.period for limit in seen.limits if limit.period > 1)
         facts["limits"] = {kind: kinds[kind] for kind in KINDS}
         facts["periods"] = {str(period): periods[period] for period in sorted(periods)}
         facts["same_answer"] = seen.same_answer
@@ -262,32 +264,27 @@ def _finite(value: float) -> float | None:
     return value if abs(value) < 1e30 else None
 
 
-def look_inside(
-    spec: RunSpec,
-    task: Task,
-    model: Paradigm,
+def probe_run(
+    session: Session,
+    evaluation: EvaluationSpec,
     folder: RunFolder,
-    device: torch.device,
     report: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
-    """The facts of `inside` at every test difficulty, for as many problems as are asked for, by one
+    """The facts of `probe` at every test difficulty, for as many problems as are asked for, by one
     process; the tensors go to the run's folder under `LEVEL.NAME`. Nothing where none are asked
     for."""
-    asked = spec.evaluation
-    found, stored = [], {}
-    for difficulty in asked.difficulties if asked.inside else ():
-        report({"looking inside": f"{task.spec.difficulty_label} {difficulty}"})
-        facts, tensors = inside(
-            model,
-            task,
+    every, stored = [], {}
+    for difficulty in evaluation.difficulties if evaluation.inside else ():
+        report({"probing": f"{session.task.spec.difficulty_label} {difficulty}"})
+        facts, tensors = probe(
+            session,
             difficulty,
-            count=asked.inside,
-            seed=asked.seed,
-            budget=asked.iterations,
-            device=device,
+            count=evaluation.inside,
+            seed=evaluation.seed,
+            budget=evaluation.iterations,
         )
-        found.append(facts)
+        every.append(facts)
         stored |= {f"{facts['test_difficulty']}.{name}": t for name, t in tensors.items()}
     if stored:
         folder.save(folder.inside_path, stored)
-    return found
+    return every

@@ -54,10 +54,10 @@ def central_site(sites: tuple[int, ...], mask: Tensor | None) -> tuple[int, ...]
     return tuple(int(i) for i in torch.unravel_index(away.argmin(), away.shape))
 
 
-def _map_of(hidden: Any, dims: int) -> Tensor | None:
+def _map_of(state: State, dims: int) -> Tensor | None:
     """The map [n, width, *S] of a state that is one, or of its first part; None where it has no
     sites."""
-    first = hidden[0] if isinstance(hidden, tuple) else hidden
+    first = state.parts[0]
     return first if first.dim() == dims + 2 else None
 
 
@@ -72,7 +72,7 @@ def _output(
         # classes.
         value = logits[0] if len(logits) == 1 else logits.max() - logits.mean()
         return value, torch.tensor(centre).double()
-    inner = _map_of(state.hidden, len(sites))
+    inner = _map_of(state, len(sites))
     if inner is None:
         return None
     centre = central_site(tuple(inner.shape[2:]), None)

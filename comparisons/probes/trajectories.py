@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
+
+from paradigms.base import State
 
 #: A state has come back if it is this close to where it was, as a share of its length. Rounding in
 #: float32 is about 1e-7 of a number (trained networks at rest were seen to return to within 1e-6),
@@ -39,10 +40,9 @@ class Limit:
     period: int
 
 
-def flat(hidden: Any) -> Tensor:
-    """A hidden state, a tensor [n, ...] or a tuple of such, as float32 [n, numbers]."""
-    parts = hidden if isinstance(hidden, tuple) else (hidden,)
-    return torch.cat([part.float().flatten(1) for part in parts], 1)
+def flat(state: State) -> Tensor:
+    """A state of n problems as float32 [n, numbers]."""
+    return torch.cat([part.float().flatten(1) for part in state.parts], 1)
 
 
 def distance(a: Tensor, b: Tensor, length: Tensor) -> Tensor:
@@ -51,7 +51,9 @@ def distance(a: Tensor, b: Tensor, length: Tensor) -> Tensor:
 
 
 def watch(
-    anchor: Any, advance: Callable[[Any], Any], look: Callable[[Any], None] = lambda state: None
+    anchor: State,
+    advance: Callable[[State], State],
+    look: Callable[[State], None] = lambda state: None,
 ) -> tuple[Tensor, Tensor]:
     """(returned, steps), each float [WINDOW, n]: how far a state is from `anchor` after 1, 2, ..
     iterations, and how long each of those iterations' steps is, as a share of the anchor's length.
@@ -93,7 +95,9 @@ def limits(returned: Tensor, steps: Tensor, tolerance: float = TOLERANCE) -> lis
     return found
 
 
-def limit_states(anchor: Any, advance: Callable[[Any], Any], found: list[Limit]) -> list[Tensor]:
+def limit_states(
+    anchor: State, advance: Callable[[State], State], found: list[Limit]
+) -> list[Tensor]:
     """The states that the limits consist of, each [n, numbers]: the anchor and, where some of them
     are cycles, those that follow it, as many as the longest period."""
     states, state = [flat(anchor)], anchor

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from comparisons.testing.exits import Look, make_exit_rule
+from comparisons.testing.exits import Observation, make_exit_rule
 from comparisons.training.learner import Learner
 from comparisons.training.loop import batch_indices, learning_rate, make_optimizer
 from comparisons.training.objectives import progressive_draw
@@ -159,7 +159,7 @@ def exits_of(name: str, train_iterations: int) -> Tensor:
         settled = number >= settles
         at = torch.where(settled, settles, torch.tensor(number)) - 1
         rule.update(
-            Look(
+            Observation(
                 number,
                 answers[at, torch.arange(PROBES)],
                 0.5 + 0.5 * noise[number - 1],

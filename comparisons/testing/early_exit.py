@@ -59,9 +59,7 @@ def _answer_early(
         for step in session.walk(batch, most - number, state, after=number):
             number, state = step.iteration, step.state
             steps += len(places)
-            rule.update(
-                session.observe(batch, step, before, moves=rule.needs_change, scored=False)
-            )
+            rule.update(session.observe(batch, step, before, moves=rule.needs_change, scored=False))
             before = state
             chosen = (rule.iteration == number).view(-1, *[1] * (step.logits.dim() - 1))
             latest = step.logits if latest is None else torch.where(chosen, step.logits, latest)
@@ -135,9 +133,7 @@ def time_stopping(
 
     alone = session.alone()
     for limit, batches in ((min(most, WARM_UP), slices[:1]), (most, slices)):
-        timed = alone.each(
-            partial(measure, limit), difficulty, batches, seed=seed, running=False
-        )
+        timed = alone.each(partial(measure, limit), difficulty, batches, seed=seed, running=False)
         sums = sum(row for _, row in timed)
     return [
         {

@@ -47,11 +47,11 @@ class ExitRule:
 
     A subclass says what it needs and does:
 
-    needs_change: it reads how far the state moved (`Observation.change`), which is computed only for such
-    rules. stops: it ends the iteration; if false it chooses among all iterations, so that its
-    answer is known only after the last. reads_out: it looks at the answer after each iteration,
-    which costs a readout each. sees_right: it reads whether answers are right (`Observation.correct`,
-    `Observation.elements`): a bound, not a result.
+    needs_change: it reads how far the state moved (`Observation.change`), which is computed only
+    for such rules. stops: it ends the iteration; if false it chooses among all iterations, so that
+    its answer is known only after the last. reads_out: it looks at the answer after each iteration,
+    which costs a readout each. sees_right: it reads whether answers are right
+    (`Observation.correct`, `Observation.elements`): a bound, not a result.
     """
 
     needs_change: ClassVar[bool] = False

@@ -75,14 +75,14 @@ class Session:
         return replace(self, task=task)
 
     @contextmanager
-    def running(self) -> Iterator[None]:
-        """Context in which the network is run: in evaluation mode and without gradients, in the
-        precision asked for, weights that are computed (such as masked ones) computed once."""
+    def running(self, gradients: bool = False) -> Iterator[None]:
+        """Context in which the network is run: in evaluation mode, by default without gradients, in
+        the session's precision, weights that are computed (such as masked ones) computed once."""
         was_training = self.model.training
         self.model.eval()
         try:
             with (
-                torch.inference_mode(),
+                torch.inference_mode(not gradients),
                 autocast(self.device, self.precision),
                 parametrize.cached(),
             ):

@@ -22,6 +22,7 @@ from comparisons.hardware import resolve_precision, sums_device
 from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import optimizer_tensors, restore_optimizer, save_checkpoint
 from comparisons.testing.evaluation import evaluate
+from comparisons.testing.session import Session
 from comparisons.training.learner import Learner
 from comparisons.training.objectives import progressive_draw, rate
 from foundations.errors import unknown_name
@@ -324,16 +325,13 @@ def validate(
     iterations."""
     iterations = model.train_iterations
     scores = evaluate(
-        model,
-        task,
+        Session.of(accelerator, model, task, precision),
         spec.train_difficulty,
         split="validation",
         count=spec.train.validation_samples,
         seed=spec.evaluation.seed,
         iterations=iterations,
         record=[iterations],
-        accelerator=accelerator,
-        precision=precision,
     )
     tally = scores.fixed[iterations]
     return {

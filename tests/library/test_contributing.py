@@ -89,10 +89,10 @@ def test_the_new_task_is_listed_trained_on_and_reported(library):
 #: it stops.
 SHOWN = """
 import torch
-from accelerate import Accelerator
 from comparisons.testing.early_exit import answer_early
 from comparisons.testing.evaluation import evaluate
 from comparisons.testing.exits import exit_rule_class
+from comparisons.testing.session import Session
 from paradigms.base import Paradigm, State
 from tasks import load_task
 
@@ -108,11 +108,12 @@ rule, seen = exit_rule_class("slowing"), []
 right = rule.chooses
 rule.chooses = lambda self, look: (seen.append(look.change.max().item()), right(self, look))[1]
 task = load_task("prefix_sums")
-scores = evaluate(Halving(), task, 16, split="test", count=4, seed=0, iterations=20, record=[20],
-                  rules=("slowing",), accelerator=Accelerator(), precision="fp32")
+session = Session(Halving(), task, torch.device("cpu"))
+scores = evaluate(session, 16, split="test", count=4, seed=0, iterations=20, record=[20],
+                  rules=("slowing",))
 print(*seen[:6])
 print(*scores.exits["slowing"].tolist(), *answer_early(
-    Halving(), task, task.sample(16, 4, split="test"), "slowing", 20)[1].tolist())
+    session, task.sample(16, 4, split="test"), "slowing", 20)[1].tolist())
 """
 
 

@@ -3,21 +3,20 @@ type."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from comparisons.hardware import sums_device
 from comparisons.probes.perturbations import recovery
-from comparisons.probes.probe import inside
+from comparisons.probes.probe import probe
 from comparisons.testing.early_exit import answer_early
 from comparisons.testing.evaluation import evaluate
 from comparisons.testing.exits import EXIT_RULES, stopping_rules
+from comparisons.testing.session import Session
 from paradigms import build_paradigm
 from tasks import load_task
 
@@ -94,19 +93,11 @@ def network():
     return build_paradigm("dt_net_recall", task.spec, width=8, iterations=3).eval(), task
 
 
-def on(device: torch.device):
-    if device == MPS:
-        return SimpleNamespace(
-            device=MPS, process_index=0, num_processes=1, reduce=lambda tensor, how: tensor
-        )
-    return Accelerator(cpu=True)
-
-
 def test_an_evaluation_needs_no_float64_on_the_device(network):
     def scores(device):
         return evaluate(
-            *network, 9, split="test", count=20, seed=0, iterations=6, record=[3, 6], stop=6,
-            rules=tuple(EXIT_RULES), accelerator=on(device), precision="fp32",
+            Session(*network, device), 9, split="test", count=20, seed=0, iterations=6,
+            record=[3, 6], stop=6, rules=tuple(EXIT_RULES),
         )  # fmt: skip
 
     expected = scores(torch.device("cpu"))
@@ -122,8 +113,8 @@ def test_an_evaluation_needs_no_float64_on_the_device(network):
 def test_perturbations_need_no_float64_on_the_device(network):
     def curves(device):
         return recovery(
-            *network, 9, blows=("none", "noise", "zeros", "flip", "other", "end"), count=20,
-            seed=0, before=3, record=[1, 3], accelerator=on(device), precision="fp32",
+            Session(*network, device), 9, count=20, seed=0, before=3, record=[1, 3],
+            perturbations=("none", "noise", "zeros", "flip", "other", "end"),
         )  # fmt: skip
 
     expected = curves(torch.device("cpu"))
@@ -132,11 +123,11 @@ def test_perturbations_need_no_float64_on_the_device(network):
 
 
 def test_stopping_and_looking_inside_need_no_float64_on_the_device(network):
-    model, task = network
-    batch = task.sample(9, 8, split="test")
+    session = Session(*network, MPS)
+    batch = session.task.sample(9, 8, split="test")
     with LikeMps():
         for rule in stopping_rules():
-            answer_early(model, task, batch.to(MPS), rule, 6)
-        facts, _ = inside(model, task, 9, count=4, seed=0, budget=6, device=MPS)
+            answer_early(session, batch.to(MPS), rule, 6)
+        facts, _ = probe(session, 9, count=4, seed=0, budget=6)
     assert facts["filters"]["filters"] > 0
     assert facts["rest"]["median"]

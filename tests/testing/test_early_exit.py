@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from comparisons.testing.cost import count_cost
 from comparisons.testing.early_exit import answer_early, time_stopping
 from comparisons.testing.evaluation import evaluate
 from comparisons.testing.exits import stopping_rules
+from comparisons.testing.session import Session
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from tasks import load_task
 
+CPU = torch.device("cpu")
 PAIRS = [
     ("maze", 5, "dt_net_recall", {"width": 8, "iterations": 4}),
     ("prefix_sums", 16, "dt_net_recall", {"width": 8, "iterations": 4}),
@@ -38,10 +39,10 @@ def test_same_answers_as_walking_all_iterations(task_name, difficulty, paradigm,
     difficulty = difficulty if task_name != "digits" else task.spec.difficulties[0]
     count, most = 40, 9
     batch = task.sample(difficulty, count, seed=3, split="test")
-    logits, taken, steps = answer_early(model, task, batch, rule, most)
+    session = Session(model, task, CPU)
+    logits, taken, steps = answer_early(session, batch, rule, most)
     scores = evaluate(
-        model,
-        task,
+        session,
         difficulty,
         split="test",
         count=count,
@@ -49,8 +50,6 @@ def test_same_answers_as_walking_all_iterations(task_name, difficulty, paradigm,
         iterations=most,
         record=[most],
         rules=(rule,),
-        accelerator=Accelerator(),
-        precision="fp32",
     )
     assert torch.equal(taken, scores.exits[rule])
     assert torch.equal(task.correct(logits, batch), scores.correct[rule])
@@ -85,7 +84,7 @@ def test_problems_that_are_answered_are_not_computed_any_more():
     batch = task.sample(16, 64, seed=0)
     batch.inputs.mul_(torch.linspace(0.01, 0.5, 64).view(-1, 1, 1))
     model = Counter()
-    _, taken, steps = answer_early(model, task, batch, "agreement", 60)
+    _, taken, steps = answer_early(Session(model, task, CPU), batch, "agreement", 60)
     assert model.computed == steps
     assert len(taken.unique()) > 10
     # A batch is packed when a quarter of it is done, so that no more than a quarter waits at any
@@ -97,8 +96,7 @@ def test_cost_of_stopping_is_that_of_the_steps_taken():
     task, model = built("maze", "dt_net_recall", {"width": 8, "iterations": 4})
     cost = count_cost(model, task.sample(5, 1).inputs)
     found = time_stopping(
-        model,
-        task,
+        Session(model, task, CPU),
         5,
         stopping_rules()[:2],
         count=32,
@@ -106,8 +104,6 @@ def test_cost_of_stopping_is_that_of_the_steps_taken():
         stop=6,
         most=12,
         cost=cost,
-        device=torch.device("cpu"),
-        precision="fp32",
     )
     by_rule = {entry["exit_rule"]: entry for entry in found}
     assert set(by_rule) == {"validated", *stopping_rules()[:2]}

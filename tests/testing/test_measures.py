@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import fields
 
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
@@ -18,7 +18,7 @@ from comparisons.testing.evaluation import evaluate, recorded_iterations
 from comparisons.testing.exits import (
     EXIT_RULES,
     ExitRule,
-    Look,
+    Observation,
     exit_rule_class,
     make_exit_rule,
     mean_confidence,
@@ -26,6 +26,7 @@ from comparisons.testing.exits import (
     stopping_rules,
     validated_iterations,
 )
+from comparisons.testing.session import Session
 from comparisons.training.objectives import progressive_draw, rate
 from foundations.statistics import wilson_interval
 from paradigms import build_paradigm
@@ -91,7 +92,7 @@ def replay(name, answers, confidence, trained=2, change=None):
         right = torch.tensor(a) == 7
         moved = torch.tensor(change[i - 1]) if change else torch.ones(len(a))
         answer = torch.tensor(a).reshape(-1, 1)
-        rule.update(Look(i, answer, torch.tensor(c), moved, right, right.float()))
+        rule.update(Observation(i, answer, torch.tensor(c), moved, right, right.float()))
     return rule.iteration.tolist(), rule.correct.tolist()
 
 
@@ -136,7 +137,7 @@ def test_a_rule_that_stopped_holds_its_answer_whatever_follows():
         for i, (a, c) in enumerate(zip(ANSWERS, CONFIDENCE, strict=True), start=1):
             right = torch.tensor(a) == 7
             moved = torch.tensor([0.001, 1.0, 0.001])
-            look = Look(
+            look = Observation(
                 i, torch.tensor(a).reshape(-1, 1), torch.tensor(c), moved, right, right.float()
             )
             rule.update(look)
@@ -209,7 +210,9 @@ def test_a_new_rule_that_reads_the_change_of_the_state_sees_it_wherever_rules_ar
         Halving(), task, 16, count=3, iterations=6, record=[6], rules=(watcher, "agreement")
     )
     seen, Watcher.seen = Watcher.seen, []
-    _, taken, _ = answer_early(Halving(), task, task.sample(16, 3, split="test"), watcher, 6)
+    _, taken, _ = answer_early(
+        Session(Halving(), task, torch.device("cpu")), task.sample(16, 3, split="test"), watcher, 6
+    )
     assert scores.exits[watcher].tolist() == taken.tolist() == [4, 4, 4]
     for changes in (seen, Watcher.seen):
         assert changes[:4] == [[math.inf] * 3, [0.5] * 3, [0.5] * 3, [0.0] * 3]
@@ -231,16 +234,18 @@ def test_no_rule_reads_what_it_does_not_say_it_needs_whatever_runs_beside_it(mon
 def test_what_an_answer_costs_follows_from_what_its_rule_does(monkeypatch):
     """A rule that chooses among all iterations costs all of them; one that reads nothing out, no
     readouts."""
-    from comparisons.execution.run import _rows
+    from comparisons.execution.run_tests import rows_of
     from comparisons.testing.cost import Cost
+    from foundations.records.result import Facts
 
     monkeypatch.setitem(EXIT_RULES, "chooser", f"{__name__}:Chooser")
     task = load_task("prefix_sums")
     rules = ("chooser", *EXIT_RULES)
     scores = scores_of(Halving(), task, 16, count=3, iterations=6, record=[2, 6], rules=rules)
-    rows = _rows({}, task, 16, scores, Cost(1000.0, 100.0, 1.0), 2)
-    flops = {(r["exit_rule"], r["iterations"]): r["flops_per_example"] for r in rows}
-    means = {(r["exit_rule"], r["iterations"]): r["exit_iterations_mean"] for r in rows}
+    facts = Facts(**dict.fromkeys((f.name for f in fields(Facts)), 0))
+    rows = rows_of(facts, task, 16, scores, Cost(1000.0, 100.0, 1.0), 2)
+    flops = {(r.exit_rule, r.iterations): r.flops_per_example for r in rows}
+    means = {(r.exit_rule, r.iterations): r.exit_iterations_mean for r in rows}
     assert flops["fixed", 6] == 1601
     assert flops["validated", 2] == 1201
     assert flops["n_plus_2", 6] == 1401  # two more than in training, one readout
@@ -277,14 +282,15 @@ def test_nobody_asks_for_a_rule_by_name():
 
 def test_the_change_of_a_state_is_its_relative_distance_whatever_its_parts():
     a, b = torch.rand(3, 2, 4), torch.rand(3, 5)
-    assert state_change((a, b), (a, b)).tolist() == [0, 0, 0]
-    assert state_change(None, (a, b)).tolist() == [math.inf] * 3, "there was none before"
-    torch.testing.assert_close(state_change((a, b), (1.1 * a, 1.1 * b)), torch.full((3,), 0.1))
+    one, tenth_more = State((a, b)), State((1.1 * a, 1.1 * b))
+    assert state_change(one, one).tolist() == [0, 0, 0]
+    assert state_change(None, one).tolist() == [math.inf] * 3, "there was none before"
+    torch.testing.assert_close(state_change(one, tenth_more), torch.full((3,), 0.1))
     both = torch.cat([a.flatten(1), b], 1)
     c, d = torch.rand(3, 2, 4), torch.rand(3, 5)
     other = torch.cat([c.flatten(1), d], 1)
     expected = (other - both).norm(dim=1) / both.norm(dim=1)
-    torch.testing.assert_close(state_change((a, b), (c, d)), expected)
+    torch.testing.assert_close(state_change(one, State((c, d))), expected)
 
 
 def test_the_validated_rule_takes_the_most_iterations_that_cost_nothing():
@@ -325,16 +331,8 @@ def test_recorded_iterations_hold_the_trained_number_and_the_last(most, trained)
 
 def scores_of(model, task, difficulty, *, seed=0, **options):
     """`evaluate` on test problems, in this process."""
-    return evaluate(
-        model,
-        task,
-        difficulty,
-        split="test",
-        seed=seed,
-        accelerator=Accelerator(),
-        precision="fp32",
-        **options,
-    )
+    session = Session(model, task, torch.device("cpu"))
+    return evaluate(session, difficulty, split="test", seed=seed, **options)
 
 
 def test_evaluation_in_one_pass_equals_evaluating_each_iteration_by_itself():

@@ -9,30 +9,30 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from comparisons.cli import main
-from comparisons.probes import perturbations as blows_module
-from comparisons.probes.answer_frames import struck_frames, sureness, thoughts
+from comparisons.probes.answer_frames import answer_frames, perturbed_frames, sureness
 from comparisons.probes.perturbations import (
-    MOVES,
-    STATE_BLOWS,
-    SWAPS,
-    Perturbed,
-    check_blow,
+    OF_STATES,
+    SWAP,
+    Halfway,
+    check_perturbation,
     halves,
+    perturbed,
     recovery,
-    struck,
 )
 from comparisons.testing.evaluation import evaluate
+from comparisons.testing.session import Session
 from foundations.records.spec import EvaluationSpec
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from tasks import TASKS, load_task
 from tasks.prefix_sums import PrefixSums
+
+CPU = torch.device("cpu")
 
 
 def network(task, width=8):
@@ -40,63 +40,54 @@ def network(task, width=8):
     return build_paradigm("dt_net_recall", task.spec, width=width, iterations=4)
 
 
-def curves(model, task, difficulty, blows, before=5, record=(1, 2, 4)):
+def curves(model, task, difficulty, perturbations, before=5, record=(1, 2, 4)):
     return recovery(
-        model,
-        task,
+        Session(model, task, CPU),
         difficulty,
-        blows=blows,
+        perturbations=perturbations,
         count=40,
         seed=0,
         before=before,
         record=list(record),
-        accelerator=Accelerator(),
-        precision="fp32",
     )
 
 
-def test_without_a_blow_iterations_go_on_as_if_nothing_had_happened():
+def test_without_a_perturbation_iterations_go_on_as_if_nothing_had_happened():
     task = load_task("prefix_sums")
     model = network(task)
     found = curves(model, task, 12, ("none",))["none"]
-    whole = evaluate(
-        model, task, 12, split="test", count=20, seed=0, iterations=9, record=[6, 7, 9],
-        accelerator=Accelerator(), precision="fp32",
-    )  # fmt: skip
+    session = Session(model, task, CPU)
+    whole = evaluate(session, 12, split="test", count=20, seed=0, iterations=9, record=[6, 7, 9])
     again = recovery(
-        model, task, 12, blows=("none",), count=20, seed=0, before=5, record=[1, 2, 4],
-        accelerator=Accelerator(), precision="fp32",
-    )["none"]  # fmt: skip
+        session, 12, perturbations=("none",), count=20, seed=0, before=5, record=[1, 2, 4]
+    )["none"]
     for step in (1, 2, 4):
         assert again[step].correct == whole.fixed[5 + step].correct
         assert again[step].elements == pytest.approx(whole.fixed[5 + step].elements)
     assert set(found) == {1, 2, 4}
 
 
-@pytest.mark.parametrize("blow", [b for b in STATE_BLOWS if b != "none"])
-def test_a_blow_changes_the_state_reproducibly_and_keeps_its_shape(blow):
-    state = (torch.randn(3, 8, 5), torch.randn(3, 2))
-
-    def hit():
-        return struck(state, blow, 3, range(3))
-
-    one, two = hit(), hit()
-    for a, b, before in zip(one, two, state, strict=True):
+@pytest.mark.parametrize("name", [b for b in OF_STATES if b != "none"])
+def test_a_perturbation_changes_the_state_reproducibly_and_keeps_its_shape(name):
+    state = State((torch.randn(3, 8, 5), torch.randn(3, 2)), 4)
+    one, two = (perturbed(state, name, 3, range(3)) for _ in range(2))
+    assert one.iteration == 4
+    for a, b, before in zip(one.parts, two.parts, state.parts, strict=True):
         assert torch.equal(a, b)
         assert a.shape == before.shape
         assert not torch.equal(a, before)
 
 
-def test_each_blow_does_what_it_says():
+def test_each_perturbation_does_what_it_says():
     generator = torch.Generator().manual_seed(0)
     state = torch.randn(50, 4000, generator=generator) * torch.linspace(1, 5, 50).view(-1, 1)
     state += torch.linspace(-9, 9, 50).view(-1, 1)
-    assert (struck(state, "zeros", 0, range(50)) == 0).all()
-    assert torch.equal(struck(state, "none", 0, range(50)), state)
-    flipped = struck(state, "flip", 0, range(50))
+    assert (perturbed(State(state), "zeros", 0, range(50)).hidden == 0).all()
+    assert torch.equal(perturbed(State(state), "none", 0, range(50)).hidden, state)
+    flipped = perturbed(State(state), "flip", 0, range(50)).hidden
     assert torch.equal(flipped.abs(), state.abs())
     assert 0.09 < (flipped != state).float().mean() < 0.11
-    noise = struck(state, "noise", 0, range(50))
+    noise = perturbed(State(state), "noise", 0, range(50)).hidden
     # Each problem's own mean and spread, not those of the batch.
     torch.testing.assert_close(noise.mean(1), state.mean(1), atol=0.4, rtol=0)
     torch.testing.assert_close(noise.std(1), state.std(1), atol=0, rtol=0.06)
@@ -122,7 +113,7 @@ class Local(Paradigm):
         return torch.cat([a[:, :1], b[:, :1]], 1)
 
 
-def in_parts(monkeypatch, splits, model, task, difficulty, blows, seed=0):
+def in_parts(monkeypatch, splits, model, task, difficulty, perturbations, seed=0):
     """What `recovery` finds of problems in batches as `splits` says, numbers of problems, by as
     many processes as it has lists; their sums added up."""
     count = sum(sum(sizes) for sizes in splits)
@@ -138,20 +129,20 @@ def in_parts(monkeypatch, splits, model, task, difficulty, blows, seed=0):
         totals.append(sums)
         return sum(totals)
 
-    monkeypatch.setattr(blows_module, "batch_slices", lambda *asked: slices)
+    monkeypatch.setattr(Session, "slices", lambda *asked: slices)
     for process in range(len(splits)):
-        device = torch.device("cpu")
-        alone = SimpleNamespace(
-            device=device, process_index=process, num_processes=len(splits), reduce=reduce
+        shared = SimpleNamespace(
+            device=CPU, process_index=process, num_processes=len(splits), reduce=reduce
         )
         found = recovery(
-            model, task, difficulty, blows=blows, count=count, seed=seed, before=3,
-            record=[1, 3], accelerator=alone, precision="fp32",
+            Session.of(shared, model, task, "fp32"), difficulty, perturbations=perturbations,
+            count=count, seed=seed, before=3, record=[1, 3],
         )  # fmt: skip
     return found
 
 
-ALL_BLOWS = (*STATE_BLOWS, *SWAPS, *MOVES)
+OFFERED = tuple(load_task("maze").perturbations)
+EVERY = (*OF_STATES, SWAP, *OFFERED)
 
 
 @pytest.mark.parametrize(
@@ -169,14 +160,14 @@ def test_what_befalls_a_problem_depends_neither_on_the_batches_nor_on_the_proces
     monkeypatch, splits
 ):
     task, model = load_task("maze"), Local()
-    whole = in_parts(monkeypatch, [[12]], model, task, 9, ALL_BLOWS)
-    assert set(whole) == set(ALL_BLOWS)
-    assert in_parts(monkeypatch, splits, model, task, 9, ALL_BLOWS) == whole
+    whole = in_parts(monkeypatch, [[12]], model, task, 9, EVERY)
+    assert set(whole) == set(EVERY)
+    assert in_parts(monkeypatch, splits, model, task, 9, EVERY) == whole
     # Each of them does something, and noise and moves go by the seed.
-    one_step = {blow: curve[1].elements for blow, curve in whole.items()}
-    assert len(set(one_step.values())) == len(ALL_BLOWS)
+    one_step = {name: curve[1].elements for name, curve in whole.items()}
+    assert len(set(one_step.values())) == len(EVERY)
     again = in_parts(monkeypatch, [[12]], model, task, 9, ("noise", "flip", "end"), seed=1)
-    assert all(again[blow][1].elements != one_step[blow] for blow in again)
+    assert all(again[name][1].elements != one_step[name] for name in again)
 
 
 def test_another_problems_state_is_that_of_the_next_however_small_the_batch():
@@ -187,8 +178,8 @@ def test_another_problems_state_is_that_of_the_next_however_small_the_batch():
         numbers = np.array(indices)
         batch = whole[torch.from_numpy(numbers)]
         state = model.run(batch.inputs, 3)
-        halfway = Perturbed(model, task, 9, numbers, count, 0, batch, state, 3)
-        now, hit = halfway.by("other")
+        halfway = Halfway(Session(model, task, CPU), 9, numbers, count, 0, batch, state, 3)
+        now, hit = halfway.after("other")
         assert now is batch
         assert hit.iteration == 3
         for part, of_all in zip(hit.hidden, states, strict=True):
@@ -202,7 +193,7 @@ def test_a_problem_that_is_alone_has_no_other_state(monkeypatch):
 
 @given(
     seed=st.integers(0, 2**20),
-    which=st.sampled_from(MOVES),
+    which=st.sampled_from(OFFERED),
     numbers=st.lists(st.integers(0, 10**6), min_size=1, max_size=6, unique=True),
 )
 def test_where_an_end_moves_depends_on_the_problems_number_alone(seed, which, numbers):
@@ -250,7 +241,7 @@ def test_a_network_that_sees_the_problem_anew_recovers_and_one_that_does_not_can
 
 
 @pytest.mark.parametrize("drawing", ["cells", "published"])
-@pytest.mark.parametrize("which", MOVES)
+@pytest.mark.parametrize("which", OFFERED)
 @given(seed=st.integers(0, 2**20), loops=st.sampled_from([0.0, 0.3]))
 def test_a_moved_end_is_a_maze_with_one_end_elsewhere_and_its_own_shortest_path(
     drawing, which, seed, loops
@@ -290,12 +281,12 @@ def test_a_moved_end_is_a_maze_with_one_end_elsewhere_and_its_own_shortest_path(
             assert int(target.sum()) == steps + 1
 
 
-def test_tasks_without_ends_leave_those_blows_out():
+def test_tasks_without_ends_leave_their_perturbations_out():
     task = load_task("prefix_sums")
     assert set(curves(network(task), task, 12, ("zeros", "end"))) == {"zeros"}
 
 
-def test_blows_are_recorded_and_shown(tmp_path):
+def test_perturbations_are_recorded_and_shown(tmp_path):
     options = ["--preset=smoke", "--tasks=maze", "--paradigms=dt_net_recall,feed_forward_recall"]
     options += ["--set=paradigm.width=8", "--set=paradigm.iterations=3", "--set=train.steps=3"]
     options += ["--set=evaluation.samples=12", "--set=evaluation.iterations=8"]
@@ -320,12 +311,12 @@ def test_blows_are_recorded_and_shown(tmp_path):
     assert "end moved" in page
 
 
-def test_an_unknown_blow_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="unknown blow 'nois'; known: noise"):
-        check_blow("nois")
+def test_an_unknown_perturbation_is_named_with_those_there_are():
+    with pytest.raises(ValueError, match="unknown perturbation 'nois'; known: noise"):
+        check_perturbation("nois")
 
 
-def test_a_network_that_ends_is_struck_half_way_through_its_depth_and_one_of_one_step_is_not():
+def test_a_network_that_ends_is_perturbed_half_way_through_its_depth_and_one_of_one_step_is_not():
     task = load_task("maze")
     for name, expected in (("feed_forward_recall", (3, 4)), ("narrow_resnet18", (0, 1))):
         options = {"width": 8, "iterations": 7} if expected[0] else {}
@@ -334,7 +325,7 @@ def test_a_network_that_ends_is_struck_half_way_through_its_depth_and_one_of_one
     assert halves(network(task), 2) == (2, 2)  # never fewer than trained
 
 
-def test_a_depth_struck_by_nothing_ends_where_it_would_have_and_its_later_layers_alone_are_left():
+def test_a_depth_perturbed_by_nothing_ends_as_it_would_have_and_its_later_layers_alone_count():
     task = load_task("maze")
     torch.manual_seed(2)
     model = build_paradigm("feed_forward_recall", task.spec, width=8, iterations=6)
@@ -352,26 +343,26 @@ def test_a_depth_struck_by_nothing_ends_where_it_would_have_and_its_later_layers
     torch.testing.assert_close(lost.hidden, again.hidden)
 
 
-CPU = torch.device("cpu")
 FRAMED = EvaluationSpec(iterations=12, blows=("none", "zeros", "other", "end"))
 
 
-def test_frames_go_on_without_a_blow_and_start_anew_from_it_with_one():
+def test_frames_go_on_without_a_perturbation_and_start_anew_from_it_with_one():
     task = load_task("maze")
     model = network(task).eval()
+    session = Session(model, task, CPU)
     batch = task.sample(9, 1, split="test")
-    found = struck_frames(model, task, 9, 0, FRAMED, CPU)
+    found = perturbed_frames(session, 9, 0, FRAMED)
     assert {name.partition(".")[0] for name in found} == set(FRAMED.blows)
-    for blow in FRAMED.blows:
-        place = int(found[f"{blow}.struck"])
-        steps = found[f"{blow}.iterations"].tolist()
+    for name in FRAMED.blows:
+        place = int(found[f"{name}.struck"])
+        steps = found[f"{name}.iterations"].tolist()
         assert steps[place - 1] == steps[place] == 6
         assert sorted(set(steps)) == sorted(set(steps[:place] + steps[place + 1 :]))
         assert steps[-1] == 12
-        assert found[f"{blow}.frames"].shape == (len(steps), *batch.targets.shape[1:])
-        assert len(found[f"{blow}.correct"]) == len(steps)
-        assert torch.equal(found[f"{blow}.frames"][:place], found["none.frames"][:place])
-    undisturbed = thoughts(model, batch, [6, 12])
+        assert found[f"{name}.frames"].shape == (len(steps), *batch.targets.shape[1:])
+        assert len(found[f"{name}.correct"]) == len(steps)
+        assert torch.equal(found[f"{name}.frames"][:place], found["none.frames"][:place])
+    undisturbed = answer_frames(session, batch, [6, 12])
     assert torch.equal(found["none.frames"][[place - 1, -1]], undisturbed)
     assert torch.equal(found["none.frames"][place], found["none.frames"][place - 1])
     with torch.no_grad():
@@ -391,7 +382,7 @@ def test_frames_go_on_without_a_blow_and_start_anew_from_it_with_one():
 
 def test_frames_know_when_the_answer_is_right():
     """A network that has the answer whole whenever it looks at its input, an iteration after any
-    blow."""
+    perturbation."""
 
     class Looks(Paradigm):
         def encode(self, x):
@@ -405,19 +396,19 @@ def test_frames_know_when_the_answer_is_right():
             return torch.stack([0.5 - total, total - 0.5], 1)
 
     task = load_task("prefix_sums")
-    found = struck_frames(Looks(), task, 12, 0, FRAMED, CPU)
+    found = perturbed_frames(Session(Looks(), task, CPU), 12, 0, FRAMED)
     assert "end.frames" not in found
     right, place = found["zeros.correct"].tolist(), int(found["zeros.struck"])
     assert right == [1] * place + [0] + [1] * (len(right) - place - 1)
 
 
-def test_no_frames_where_no_blow_is_asked_for_or_can_be_dealt():
+def test_no_frames_where_no_perturbation_is_asked_for_or_applies():
     task = load_task("maze")
-    assert struck_frames(network(task), task, 9, 0, EvaluationSpec(), CPU) == {}
+    assert perturbed_frames(Session(network(task), task, CPU), 9, 0, EvaluationSpec()) == {}
     one_step = build_paradigm("narrow_resnet18", task.spec).eval()
-    assert struck_frames(one_step, task, 9, 0, FRAMED, CPU) == {}
+    assert perturbed_frames(Session(one_step, task, CPU), 9, 0, FRAMED) == {}
     alone = replace(FRAMED, samples=1)
-    found = struck_frames(network(task).eval(), task, 9, 0, alone, CPU)
+    found = perturbed_frames(Session(network(task), task, CPU), 9, 0, alone)
     assert found
     assert not any(name.startswith("other") for name in found)
 
@@ -425,21 +416,22 @@ def test_no_frames_where_no_blow_is_asked_for_or_can_be_dealt():
 def test_frames_show_what_is_counted():
     """The very noise, other state or moved end that `recovery` deals to a problem among others."""
     task, model, count = load_task("maze"), Local(), 5
-    asked = EvaluationSpec(iterations=6, blows=ALL_BLOWS, samples=count, seed=4)
+    asked = EvaluationSpec(iterations=6, blows=EVERY, samples=count, seed=4)
     numbers = np.arange(count)
     batch = task.sample(9, count, seed=4, split="test")
     state = model.run(batch.inputs, 3)
-    halfway = Perturbed(model, task, 9, numbers, count, 4, batch, state, 3)
+    session = Session(model, task, CPU)
+    halfway = Halfway(session, 9, numbers, count, 4, batch, state, 3)
     for index in range(count):
-        found = struck_frames(model, task, 9, index, asked, CPU)
-        for blow in ALL_BLOWS:
-            now, hit = halfway.by(blow)
-            place = int(found[f"{blow}.struck"])
+        found = perturbed_frames(session, 9, index, asked)
+        for name in EVERY:
+            now, hit = halfway.after(name)
+            place = int(found[f"{name}.struck"])
             one = slice(index, index + 1)
             at_once = sureness(model.readout(hit)[one], now[one])
-            assert torch.equal(found[f"{blow}.frames"][place], at_once), (index, blow)
+            assert torch.equal(found[f"{name}.frames"][place], at_once), (index, name)
             at_last = sureness(model.readout(model.run(now.inputs, 3, hit))[one], now[one])
-            assert torch.equal(found[f"{blow}.frames"][-1], at_last), (index, blow)
+            assert torch.equal(found[f"{name}.frames"][-1], at_last), (index, name)
 
 
 class OneLogit(PrefixSums):

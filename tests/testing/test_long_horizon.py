@@ -9,15 +9,16 @@ import sys
 
 import pytest
 import torch
-from accelerate import Accelerator
 from commands import ROOT
 
 from comparisons.planning.plan import make_spec
 from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import save_tensors
 from comparisons.testing import long_horizon as think
+from comparisons.testing import session
 from comparisons.testing.evaluation import evaluate
 from comparisons.testing.exits import EXIT_RULES, ExitRule
+from comparisons.testing.session import Session
 from foundations.files import write_atomically
 from paradigms import build_paradigm
 from tasks import load_task
@@ -64,8 +65,7 @@ def test_answers_are_those_of_an_evaluation(run, rule, monkeypatch):
     assert ask(run, "--rule", rule, "--iterations", "30") == 0
     _, task, model = think.load_run(run)
     scores = evaluate(
-        model,
-        task,
+        Session(model, task, torch.device("cpu")),
         7,
         split="test",
         count=12,
@@ -73,8 +73,6 @@ def test_answers_are_those_of_an_evaluation(run, rule, monkeypatch):
         iterations=30,
         record=[30],
         rules=(rule,),
-        accelerator=Accelerator(),
-        precision="fp32",
     )
     found = answers(run, f"{rule}-it30-look1")["answers"]
     if rule == "slowing":
@@ -85,9 +83,7 @@ def test_answers_are_those_of_an_evaluation(run, rule, monkeypatch):
 
 @pytest.mark.parametrize("rule", ["agreement", "convergence"])
 def test_interrupted_thinking_goes_on_to_the_same_answers(run, rule, monkeypatch, capsys):
-    monkeypatch.setattr(
-        think, "batch_slices", lambda task, difficulty, count: [range(6), range(6, 12)]
-    )
+    monkeypatch.setattr(session, "MOST_PROBLEMS", 6)
     more = ("--rule", rule, "--iterations", "25", "--look", "2")
     assert ask(run, *more) == 0
     whole = answers(run, f"{rule}-it25-look2")["answers"]
@@ -215,17 +211,17 @@ def test_a_folder_without_a_run_is_named(tmp_path, capsys):
 
 MEASURED = """
 import resource, sys, torch
-from accelerate import Accelerator
 from comparisons.testing.evaluation import evaluate
+from comparisons.testing.session import Session
 from paradigms import build_paradigm
 from tasks import load_task
 torch.set_num_threads(1)
 task = load_task("maze")
 model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=4)
 most = int(sys.argv[1])
-scores = evaluate(model, task, 5, split="test", count=16, seed=0, iterations=most, record=[1, most],
-                  rules=("agreement", "maximum_confidence", "convergence"),
-                  accelerator=Accelerator(), precision="fp32")
+scores = evaluate(Session(model, task, torch.device("cpu")), 5, split="test", count=16, seed=0,
+                  iterations=most, record=[1, most],
+                  rules=("agreement", "maximum_confidence", "convergence"))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, scores.fixed[most].iterations / 16)
 """
 

@@ -19,7 +19,7 @@ from torch import nn
 from comparisons.cli import main
 from comparisons.probes import trajectories
 from comparisons.probes.filter_reuse import FilterMeter, activity_of, least_over_peak, reuse
-from comparisons.probes.probe import Trace, inside, trace
+from comparisons.probes.probe import Trace, probe, trace
 from comparisons.probes.receptive_field import (
     central_site,
     radius,
@@ -37,6 +37,7 @@ from comparisons.probes.trajectories import (
     to_limit,
     watch,
 )
+from comparisons.testing.session import Session
 from foundations.errors import Unsuitable
 from paradigms import build_paradigm, paradigm_names, paradigm_recipe
 from paradigms.base import Paradigm, State
@@ -45,8 +46,13 @@ from tasks import load_task
 CPU = torch.device("cpu")
 
 
+def of_states(advance):
+    """The same map, of states."""
+    return lambda state: State(advance(state.hidden))
+
+
 def ends_in(start, advance):
-    return limits(*watch(start, advance))
+    return limits(*watch(State(start), of_states(advance)))
 
 
 # --- limits
@@ -128,9 +134,9 @@ def test_the_distance_to_a_cycle_is_zero_on_it_and_shrinks_on_the_way(period):
     for _ in range(60):
         state = advance(state)
     # The angle itself would jump at a whole turn; the place alone is what goes round.
-    found = limits(*watch(state[:, :2], _Placed(state, advance)))
+    found = ends_in(state[:, :2], _Placed(state, advance))
     assert found[0].period == period
-    ends = limit_states(state[:, :2], _Placed(state, advance), found)
+    ends = limit_states(State(state[:, :2]), of_states(_Placed(state, advance)), found)
     way, state = [], first
     for _ in range(20):
         state = advance(state)
@@ -169,7 +175,7 @@ def test_watching_needs_no_memory_for_the_states_passed(monkeypatch):
         most = max(most, len(alive))
         return fresh
 
-    watch(torch.ones(2, 2), advance)
+    watch(State(torch.ones(2, 2)), of_states(advance))
     assert WINDOW > 10
     assert most <= 3
 
@@ -371,7 +377,7 @@ def test_an_iteration_that_reads_zeros_says_nothing_about_a_filter():
 
 @pytest.mark.parametrize("name", paradigm_names())
 @pytest.mark.parametrize("kind", ["maze", "prefix_sums", "digits"])
-def test_every_paradigm_can_be_looked_into(name, kind):
+def test_every_paradigm_can_be_probed(name, kind):
     task = load_task(kind)
     torch.manual_seed(0)
     try:
@@ -380,7 +386,7 @@ def test_every_paradigm_can_be_looked_into(name, kind):
     except Unsuitable:
         return
     difficulty = {"maze": 9, "prefix_sums": 12}.get(kind, task.spec.difficulties[0])
-    facts, tensors = inside(model, task, difficulty, count=3, seed=0, budget=9, device=CPU)
+    facts, tensors = probe(Session(model, task, CPU), difficulty, count=3, seed=0, budget=9)
     json.dumps(facts, allow_nan=False)
     assert model.training
     recurrent = model.max_iterations is None
@@ -404,9 +410,10 @@ def test_batches_add_up(monkeypatch):
     task = load_task("prefix_sums")
     torch.manual_seed(0)
     model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=4)
-    whole, _ = inside(model, task, 12, count=6, seed=0, budget=6, device=CPU)
-    monkeypatch.setattr("comparisons.testing.evaluation.SITES_PER_BATCH", 24)
-    parts, _ = inside(model, task, 12, count=6, seed=0, budget=6, device=CPU)
+    session = Session(model, task, CPU)
+    whole, _ = probe(session, 12, count=6, seed=0, budget=6)
+    monkeypatch.setattr("comparisons.testing.session.SITES_PER_BATCH", 24)
+    parts, _ = probe(session, 12, count=6, seed=0, budget=6)
     assert parts["limits"] == whole["limits"]
     np.testing.assert_allclose(parts["filters"]["curve"], whole["filters"]["curve"], rtol=1e-4)
     np.testing.assert_allclose(parts["rest"]["median"], whole["rest"]["median"], atol=1e-5)
@@ -440,8 +447,8 @@ def test_a_paradigm_with_a_known_cycle_is_seen_through_to_the_record():
     task = load_task("prefix_sums")
     seen = Trace([1, 2, 4, 8, 16, 40])
     batch = task.sample(12, 4, split="test")
-    trace(Turning(), task, batch, 40, seen)
-    assert [(f.kind, f.period) for f in seen.found] == [("cycle", 3)] * 4
+    seen.add(trace(Session(Turning(), task, CPU), seen, 40, batch))
+    assert [(f.kind, f.period) for f in seen.limits] == [("cycle", 3)] * 4
     rest = torch.cat(seen.rest, 1)[:, 0]
     assert (rest[1:] <= rest[:-1] + 1e-6).all()
     np.testing.assert_allclose(rest[:3], [1, 0.5, 0.125], rtol=1e-3)
@@ -469,12 +476,12 @@ def test_memory_does_not_grow_with_the_number_of_iterations():
     task, most = load_task("prefix_sums"), []
     for iterations in (10, 500):
         net, seen = Counts(), Trace([1, iterations])
-        trace(net, task, task.sample(12, 3, split="test"), iterations, seen)
+        trace(Session(net, task, CPU), seen, iterations, task.sample(12, 3, split="test"))
         most.append(net.most)
     assert most[0] == most[1] <= 4
 
 
-def test_what_is_inside_is_recorded_where_it_is_asked_for_and_shown(tmp_path):
+def test_what_probes_find_is_recorded_where_they_are_asked_for_and_shown(tmp_path):
     options = ["--preset=smoke", "--tasks=maze", "--paradigms=dt_net_recall,feed_forward_recall"]
     options += ["--set=paradigm.width=8", "--set=paradigm.iterations=3", "--set=train.steps=3"]
     options += ["--set=evaluation.samples=12", "--set=evaluation.iterations=8"]
