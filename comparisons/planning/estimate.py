@@ -24,7 +24,7 @@ from comparisons.testing.evaluation import evaluate, iterations_to_run, recorded
 from comparisons.testing.exits import stopping_rules
 from comparisons.testing.session import Session
 from comparisons.training.learner import Learner
-from comparisons.training.loop import make_optimizer
+from comparisons.training.optimizers import make_optimizer
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm
 from paradigms.base import Paradigm

@@ -148,8 +148,8 @@ def _check_ranges(spec: RunSpec) -> None:
     from comparisons.probes.perturbations import check_perturbation
     from comparisons.testing.exits import make_exit_rule
     from comparisons.training.compiling import check_compiler
-    from comparisons.training.loop import OPTIMIZERS
     from comparisons.training.objectives import SCHEDULES
+    from comparisons.training.optimizers import OPTIMIZERS
 
     for (group, name), least in _AT_LEAST.items():
         value = getattr(getattr(spec, group), name)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from comparisons.testing.exits import Observation, make_exit_rule
+from comparisons.training.batches import batch_indices
 from comparisons.training.learner import Learner
-from comparisons.training.loop import batch_indices, learning_rate, make_optimizer
 from comparisons.training.objectives import progressive_draw
+from comparisons.training.optimizers import learning_rate, make_optimizer
 from comparisons.training.pruning import prune
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm

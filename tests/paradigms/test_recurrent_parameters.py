@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from comparisons.cli import main
 from comparisons.planning.plan import make_spec
-from comparisons.training.loop import make_optimizer, named_state, restore_state
+from comparisons.training.optimizers import make_optimizer, named_state, restore_state
 from foundations.records.spec import TrainSpec
 from paradigms import PARADIGMS, build_paradigm
 from tasks import load_task

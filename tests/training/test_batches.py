@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparisons.training import loop as training
-from comparisons.training.loop import batch_indices, batches
+from comparisons.training import batches as training
+from comparisons.training.batches import batch_indices, batches
 from foundations.records.spec import RunSpec, TrainSpec
 from tasks import load_task
 
