@@ -115,22 +115,15 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         print(listing())
         return 0
-    of_study: dict[str, tuple[RunSpec, ...]] = {}
-    from comparisons.execution.launch import (
-        LaunchError,
-        check_launch,
-        process_place,
-        without_effect,
-    )
+    from comparisons.execution.launch import check_launch
 
     try:
         check_launch(options.distribute)
-        rank, processes = process_place()
         if options.study:
             plan, of_study, title = study_plan(options)
         else:
             request, title = make_request(options)
-            plan = make_plan(request)
+            plan, of_study = make_plan(request), {}
         if options.track:
             from comparisons.execution.tracking import check_tracker
 
@@ -142,10 +135,23 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"compare.py: {one_line(error)}", file=sys.stderr)
         return USAGE
+    return _run(plan, of_study, title, out, options, argv)
 
+
+def _run(
+    plan: Plan,
+    of_study: dict[str, tuple[RunSpec, ...]],
+    title: str,
+    out: Path,
+    options: argparse.Namespace,
+    argv: list[str],
+) -> int:
+    """Search, if asked for, then train, test and report; returns the exit status."""
+    from comparisons.execution.launch import LaunchError, process_place, without_effect
     from comparisons.execution.study import run_study
     from comparisons.storage.run_folder import StoreError, folder_trouble
 
+    rank, processes = process_place()
     if rank == 0 and without_effect():
         print(f"compare.py: {without_effect()}", file=sys.stderr)
     if options.distribute == "data" and processes == 1:
@@ -156,30 +162,21 @@ def main(argv: list[str] | None = None) -> int:
     launcher = ["python"] if processes == 1 else ["accelerate", "launch"]
     command = shlex.join([*launcher, "compare.py", *argv])
     untried = 0
+    ways = {
+        "distribute": options.distribute,
+        "workers": options.workers,
+        "other_code": options.other_code,
+    }
     try:
         if options.search:
             from comparisons.execution.search import search
 
+            widths = options.match != "parameters"
             plan, untried = search(
-                plan,
-                out,
-                options.search,
-                widths=options.match != "parameters",
-                command=command,
-                distribute=options.distribute,
-                workers=options.workers,
-                other_code=options.other_code,
+                plan, out, options.search, widths=widths, command=command, **ways
             )
         unfinished, report = run_study(
-            plan,
-            out,
-            command,
-            title,
-            options.distribute,
-            options.workers,
-            options.track,
-            of_study,
-            options.other_code,
+            plan, out, command, title, track=options.track, of_study=of_study, **ways
         )
     except LaunchError as error:
         print(f"compare.py: {error}", file=sys.stderr)
