@@ -252,6 +252,25 @@ convnet = partial(_convnet, name="convnet", tied=False)
 # --- resnet
 
 
+def _resnet_head(spec: Signature, width: int, normalised: bool) -> nn.Module:
+    dims = spec.spatial_dims
+    # The published count has one BatchNorm more than its forward pass uses, as wide as the state
+    # and defined next to the head. Here it normalises what the head reads, so that no weight is
+    # dead.
+    first = [BATCH_NORM[dims](width)] if normalised else []
+    if spec.dense:
+        narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
+        return nn.Sequential(*first, conv_head(dims, [width, *narrowing, spec.outputs], dense=True))
+    return nn.Sequential(
+        *first,
+        conv3(dims, width, 512, stride=2),
+        *([BATCH_NORM[dims](512)] if normalised else []),
+        nn.ReLU(inplace=True),
+        GlobalMean(),
+        nn.Linear(512, spec.outputs),
+    )
+
+
 def _resnet(
     spec: Signature,
     name: str,
@@ -283,21 +302,7 @@ def _resnet(
             f"stride and dilation of {name} must be at least 1, and stride 1 where the answer is"
             f" dense, not {stride} and {dilation}"
         )
-    if spec.dense:
-        narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
-        head: list[nn.Module] = [conv_head(dims, [width, *narrowing, spec.outputs], dense=True)]
-    else:
-        head = [
-            conv3(dims, width, 512, stride=2),
-            *([BATCH_NORM[dims](512)] if normalised else []),
-            nn.ReLU(inplace=True),
-            GlobalMean(),
-            nn.Linear(512, spec.outputs),
-        ]
-    # The published count has one BatchNorm more than its forward pass uses, as wide as the state
-    # and defined next to the head. Here it normalises what the head reads, so that no weight is
-    # dead.
-    before_head = [BATCH_NORM[dims](width)] if normalised else []
+    head = _resnet_head(spec, width, normalised)
     norms = (iterations if tied else 1) if normalised else 0
     return Repeated(
         nn.Sequential(
@@ -306,7 +311,7 @@ def _resnet(
             nn.ReLU(inplace=True),
         ),
         lambda: Residual(dims, width, blocks=2, dilation=dilation, norms=norms),
-        nn.Sequential(*before_head, *head),
+        head,
         iterations=iterations,
         tied=tied,
         fixed_depth=fixed,
