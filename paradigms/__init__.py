@@ -1,17 +1,23 @@
 """Paradigms: ways of turning a problem into logits, one iteration at a time.
 
-A new paradigm is one file here and one line in `PARADIGMS`. An entry is a factory
-`make(spec, **options) -> Paradigm`; modules are imported on first use, so that listing names costs
-nothing. A module may define `recipe(name, preset, spec)`: what studies of each size use for it.
+A new paradigm is one file here and one line in `PARADIGMS`. An entry is a factory `make(spec,
+**options) -> Paradigm`, whose keyword-only parameters are the options, or, with a recipe for
+studies, an `Entry`. Modules are imported on first use, so that listing names costs nothing.
+
+A family is a table in its module, of one `functools.partial` of the shared factory a network. It
+sets what makes the network what it is (positional parameters, which are no options) and those
+defaults in which it differs; the string under it says what it is.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pkgutil import resolve_name
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from foundations.errors import unknown_name
 from foundations.registry import Registry
@@ -19,35 +25,44 @@ from foundations.registry import Registry
 if TYPE_CHECKING:
     from paradigms.base import Paradigm, Signature
 
+
+class Entry(NamedTuple):
+    """A factory, and `recipe(name, preset, spec)`: what studies of each size use for it, see
+    `paradigm_recipe`. Each is the thing itself or `MODULE:ATTRIBUTE`."""
+
+    make: str | Callable[..., Paradigm]
+    recipe: str | Callable[[str, str, Signature], dict[str, Any]] | None = None
+
+
+def _family(module: str, *names: str) -> dict[str, Entry]:
+    """The factories of those names in a module, with the recipe that it has for them all."""
+    return {name: Entry(f"{module}:{name}", f"{module}:recipe") for name in names}
+
+
 PARADIGMS = Registry(
     "paradigm",
     {
-        "dt_net": "paradigms.dt_net:dt_net",
-        "dt_net_recall": "paradigms.dt_net:dt_net_recall",
-        "feed_forward": "paradigms.dt_net:feed_forward",
-        "feed_forward_recall": "paradigms.dt_net:feed_forward_recall",
-        "resnet18": "paradigms.resnet:resnet18",
-        "narrow_resnet18": "paradigms.resnet:narrow_resnet18",
-        "super_narrow_resnet18": "paradigms.resnet:super_narrow_resnet18",
-        "larger_narrow_resnet18": "paradigms.resnet:larger_narrow_resnet18",
-        "hgru": "paradigms.hgru:hgru",
-        "hcnn": "paradigms.hgru:hcnn",
-        "td_hcnn": "paradigms.hgru:td_hcnn",
-        "recurrent_mlp": "paradigms.depth:recurrent_mlp",
-        "mlp": "paradigms.depth:mlp",
-        "recurrent_convnet": "paradigms.depth:recurrent_convnet",
-        "convnet": "paradigms.depth:convnet",
-        "recurrent_resnet": "paradigms.depth:recurrent_resnet",
-        "resnet": "paradigms.depth:resnet",
-        "recurrent_resnet_bn": "paradigms.depth:recurrent_resnet_bn",
-        "resnet_bn": "paradigms.depth:resnet_bn",
-        "recurrent_resnet18": "paradigms.depth:recurrent_resnet18",
-        "lottery": "paradigms.lottery:lottery",
+        **_family(
+            "paradigms.dt_net", "dt_net", "dt_net_recall", "feed_forward", "feed_forward_recall"
+        ),
+        **_family(
+            "paradigms.resnet",
+            "resnet18",
+            "narrow_resnet18",
+            "super_narrow_resnet18",
+            "larger_narrow_resnet18",
+        ),
+        **_family("paradigms.hgru", "hgru", "hcnn", "td_hcnn"),
+        **_family("paradigms.depth", "recurrent_mlp", "mlp", "recurrent_convnet", "convnet"),
+        **_family("paradigms.depth", "recurrent_resnet", "resnet"),
+        **_family("paradigms.depth", "recurrent_resnet_bn", "resnet_bn"),
+        **_family("paradigms.recurrent_resnet18", "recurrent_resnet18"),
+        **_family("paradigms.lottery", "lottery"),
     },
     # The factory is called with NAME after the spec.
     prefixes={
-        "timm": "paradigms.timm_models:timm_model",
-        "lottery": "paradigms.lottery:lottery",
+        "timm": Entry("paradigms.timm_models:timm_model", "paradigms.timm_models:recipe"),
+        "lottery": Entry("paradigms.lottery:lottery", "paradigms.lottery:recipe"),
     },
 )
 
@@ -68,30 +83,49 @@ def check_paradigm(name: str) -> None:
     PARADIGMS.entry(name)
 
 
-def _factory(name: str) -> tuple[ModuleType, Callable[..., Paradigm]]:
-    make = PARADIGMS.load(name)
-    return sys.modules[make.__module__], make
+def paradigm_entry(name: str) -> Entry:
+    """What is registered under a name, not loaded. ValueError as of `check_paradigm`."""
+    found = PARADIGMS.entry(name)
+    return found if isinstance(found, Entry) else Entry(found)
+
+
+def _loaded(thing: Any) -> Any:
+    return resolve_name(thing) if isinstance(thing, str) else thing
+
+
+def _parameters(name: str) -> dict[str, inspect.Parameter]:
+    """Of a paradigm's factory, with the values that a row of a table sets as defaults."""
+    make: Any = _loaded(paradigm_entry(name).make)
+    made, given = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
+    parameters = inspect.signature(made).parameters
+    return {k: p.replace(default=given.get(k, p.default)) for k, p in parameters.items()}
+
+
+def _wrapped(name: str, base: object = None) -> str | None:
+    """The paradigm that one wraps, whose options it takes too: NAME of PREFIX:NAME, base, or what
+    its factory wraps by default."""
+    parameters = _parameters(name)
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return None
+    return str(name.partition(":")[2] or base or parameters["base"].default)
 
 
 def paradigm_module(name: str, base: object = None) -> list[ModuleType]:
     """The modules of a paradigm's factory and, for one that wraps another, of what it wraps (base,
     or its default)."""
-    module, make = _factory(name)
-    parameters = inspect.signature(make).parameters
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return [module]
-    wrapped = name.partition(":")[2] or base or parameters["base"].default
-    return [module, *paradigm_module(str(wrapped))]
+    make, wrapped = paradigm_entry(name).make, _wrapped(name, base)
+    if isinstance(make, str):
+        module = make.partition(":")[0]
+    else:
+        module = (make.func if isinstance(make, partial) else make).__module__
+    return [import_module(module), *(paradigm_module(wrapped) if wrapped else ())]
 
 
 def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
     """The options of a paradigm, by name; those of one that wraps another include the other's."""
-    _, make = _factory(name)
-    parameters = inspect.signature(make).parameters
-    options = {k: p for k, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        options |= paradigm_options(name.partition(":")[2] or parameters["base"].default)
-    return options
+    kind, wrapped = inspect.Parameter.KEYWORD_ONLY, _wrapped(name)
+    options = {k: p for k, p in _parameters(name).items() if p.kind is kind}
+    return options | (paradigm_options(wrapped) if wrapped else {})
 
 
 def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
@@ -100,7 +134,6 @@ def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
     ValueError for an unknown name or option (it names the known ones, nearest first) and for a task
     the paradigm makes no sense for (it says why).
     """
-    _, make = _factory(name)
     known = paradigm_options(name)
     for option in options:
         if option not in known:
@@ -108,6 +141,7 @@ def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
         value = options[option]
         if isinstance(value, (int, float)) and not -MOST <= value <= MOST:
             raise ValueError(f"{option} of {name} must be at most {MOST:,}, not {value}")
+    make = _loaded(paradigm_entry(name).make)
     if ":" in name:
         return make(spec, name.partition(":")[2], **options)
     return make(spec, **options)
@@ -116,5 +150,5 @@ def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
 def paradigm_recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """What a study of that preset uses for the paradigm: `options` and `train`, both may be
     absent."""
-    module, _ = _factory(name)
-    return module.recipe(name, preset, spec) if hasattr(module, "recipe") else {}
+    recipe = _loaded(paradigm_entry(name).recipe)
+    return recipe(name, preset, spec) if recipe else {}

@@ -139,9 +139,11 @@ class Paradigm(nn.Module):
 
     def run(self, x: Tensor, iterations: int, state: State | None = None) -> State:
         """The last of `states`."""
-        for state in self.states(x, iterations, state):  # noqa: B007, B020
+        states = self.states(x, iterations, state)
+        last = next(states)
+        for last in states:  # noqa: B007
             pass
-        return state
+        return last
 
     def _number(self, iterations: int | None) -> int:
         return self.train_iterations if iterations is None else iterations

@@ -3,15 +3,14 @@
 Schwarzschild et al. 2021, "Thinking Deeply with Recurrence", compare networks of one effective
 depth: the number of weight layers that the input passes through. A recurrent network repeats one
 body, its feed-forward twin gives each repetition weights of its own. Here the two are one class
-with one or many bodies, so that a pair differs in nothing else. The recurrent ResNet of You and Yu,
-"The Lottery Initialization and Generalizability Analysis of Deep Recurrent Networks", is built from
-the same parts.
+with one or many bodies, so that a pair differs in nothing else.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -105,8 +104,9 @@ class Residual(nn.Module):
         )
 
     def forward(self, hidden: Tensor, iteration: int) -> Tensor:
-        norms = self.norms[min(iteration, len(self.norms) - 1)] if len(self.norms) else None
-        for i, (first, second) in enumerate(self.blocks):
+        norms: Any = self.norms[min(iteration, len(self.norms) - 1)] if len(self.norms) else None
+        blocks: Any = self.blocks  # lists of lists, which their types do not say
+        for i, (first, second) in enumerate(blocks):
             inner = first(hidden)
             inner = second((inner if norms is None else norms[2 * i](inner)).relu_())
             inner = inner if norms is None else norms[2 * i + 1](inner)
@@ -130,22 +130,27 @@ def _iterations(name: str, depth: int, fixed: int, each: int) -> int:
     return taken
 
 
-def _check_width(name: str, width: int) -> None:
+def check_width(name: str, width: int) -> None:
+    """ValueError, which names the paradigm, for a width under 1."""
     if width < 1:
         raise ValueError(f"width of {name} must be at least 1, not {width}")
 
 
 # --- mlp
-# ---------------------------------------------------------------------------------------------
 
 
-def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repeated:
+def _mlp(spec: Signature, name: str, tied: bool, *, depth: int = 5, width: int = 200) -> Repeated:
+    """One hidden layer after another; published at effective depths 3 to 10 and width 200
+    (CIFAR-10) or 500.
+
+    `Unsuitable` (a ValueError) for a task whose inputs differ in size.
+    """
     if spec.size is None:
         raise Unsuitable(
             f"{name} makes no sense for {spec.name}: it reads inputs of one fixed size, and those"
             f" of {spec.name} grow with the difficulty"
         )
-    _check_width(name, width)
+    check_width(name, width)
     sites = math.prod(spec.size)
     answer = (spec.outputs, *spec.size) if spec.dense else (spec.outputs,)
     return Repeated(
@@ -161,22 +166,14 @@ def _mlp(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repe
     )
 
 
-def recurrent_mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
-    """MLP with one hidden layer repeated (published at effective depths 3 to 10 and width 200,
-    CIFAR-10, or 500).
+recurrent_mlp = partial(_mlp, name="recurrent_mlp", tied=True)
+"""MLP with one hidden layer repeated."""
 
-    `Unsuitable` (a ValueError) for a task whose inputs differ in size.
-    """
-    return _mlp("recurrent_mlp", spec, depth, width, tied=True)
-
-
-def mlp(spec: Signature, *, depth: int = 5, width: int = 200) -> Repeated:
-    """The twin of `recurrent_mlp` with distinct hidden layers. Options as there."""
-    return _mlp("mlp", spec, depth, width, tied=False)
+mlp = partial(_mlp, name="mlp", tied=False)
+"""The twin of `recurrent_mlp` with distinct hidden layers."""
 
 
 # --- convnet
-# -----------------------------------------------------------------------------------------
 
 
 def _pooled_head(dims: int, width: int, wide: int, spec: Signature) -> tuple[nn.Module, int]:
@@ -193,7 +190,7 @@ def _pooled_head(dims: int, width: int, wide: int, spec: Signature) -> tuple[nn.
     for shrink in (2 * pad - 2, 0):
         pools.append(tuple(min(3, s) for s in sides) or (3,) * dims)
         sides = [s // min(3, s) + shrink for s in sides]
-    layers = [
+    layers: list[nn.Module] = [
         MAX_POOL[dims](pools[0]),
         CONV[dims](width, wide, 3, padding=pad),
         nn.ReLU(inplace=True),
@@ -209,8 +206,15 @@ def _pooled_head(dims: int, width: int, wide: int, spec: Signature) -> tuple[nn.
     return nn.Sequential(*layers), pad
 
 
-def _convnet(name: str, spec: Signature, depth: int, width: int, tied: bool) -> Repeated:
-    _check_width(name, width)
+def _convnet(
+    spec: Signature, name: str, tied: bool, *, depth: int = 6, width: int = 64
+) -> Repeated:
+    """Internal convolutions between three others; published at effective depths 4 to 8.
+
+    The depth counts convolutions, as published: the last, linear layer does not count. Where the
+    answer is dense nothing is pooled and the linear layer acts at every site.
+    """
+    check_width(name, width)
     dims = spec.spatial_dims
     narrow, wide = max(width // 2, 1), 2 * width
     if spec.dense:
@@ -238,63 +242,67 @@ def _convnet(name: str, spec: Signature, depth: int, width: int, tied: bool) -> 
     )
 
 
-def recurrent_convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Repeated:
-    """Convnet with one internal convolution repeated (between three others; published at effective
-    depths 4 to 8).
+recurrent_convnet = partial(_convnet, name="recurrent_convnet", tied=True)
+"""Convnet with one internal convolution repeated."""
 
-    The depth counts convolutions, as published: the last, linear layer does not count. Where the
-    answer is dense nothing is pooled and the linear layer acts at every site.
-    """
-    return _convnet("recurrent_convnet", spec, depth, width, tied=True)
-
-
-def convnet(spec: Signature, *, depth: int = 6, width: int = 64) -> Repeated:
-    """The twin of `recurrent_convnet` with distinct convolutions. Options as there."""
-    return _convnet("convnet", spec, depth, width, tied=False)
+convnet = partial(_convnet, name="convnet", tied=False)
+"""The twin of `recurrent_convnet` with distinct convolutions."""
 
 
 # --- resnet
-# ------------------------------------------------------------------------------------------
+
+
+def _resnet_head(spec: Signature, width: int, normalised: bool) -> nn.Module:
+    dims = spec.spatial_dims
+    # The published count has one BatchNorm more than its forward pass uses, as wide as the state
+    # and defined next to the head. Here it normalises what the head reads, so that no weight is
+    # dead.
+    first = [BATCH_NORM[dims](width)] if normalised else []
+    if spec.dense:
+        narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
+        return nn.Sequential(*first, conv_head(dims, [width, *narrowing, spec.outputs], dense=True))
+    return nn.Sequential(
+        *first,
+        conv3(dims, width, 512, stride=2),
+        *([BATCH_NORM[dims](512)] if normalised else []),
+        nn.ReLU(inplace=True),
+        GlobalMean(),
+        nn.Linear(512, spec.outputs),
+    )
 
 
 def _resnet(
-    name: str,
     spec: Signature,
-    *,
-    depth: int | None,
-    width: int | None,
-    stride: int | None,
-    dilation: int = 1,
-    normalised: bool = False,
+    name: str,
     tied: bool,
+    normalised: bool = False,
+    *,
+    depth: int | None = None,
+    width: int | None = None,
+    stride: int | None = None,
+    dilation: int = 1,
 ) -> Repeated:
+    """Modules of four convolutions in two residual blocks, without norm or with BatchNorm.
+
+    depth: 4 + 4 an iteration where the answer is dense (a convolution before, three after), else 3
+    + 4 (strided convolutions before and after, linear); by default three iterations. width: by
+    default 128 (dense, 2d), 400 (dense, 1d) or 512, with norms 256. stride: of the first
+    convolution, by default 2 where the answer is not dense. dilation: 2 gives the published dilated
+    variant, which widens the second convolution of each block.
+    """
     dims = spec.spatial_dims
     fixed = 4 if spec.dense else 3
     iterations = _iterations(name, fixed + 12 if depth is None else depth, fixed, 4)
     if width is None:
         width = (128 if dims == 2 else 400) if spec.dense else (256 if normalised else 512)
-    _check_width(name, width)
+    check_width(name, width)
     stride = stride or (1 if spec.dense else 2)
     if stride < 1 or dilation < 1 or (stride > 1 and spec.dense):
         raise ValueError(
             f"stride and dilation of {name} must be at least 1, and stride 1 where the answer is"
             f" dense, not {stride} and {dilation}"
         )
-    if spec.dense:
-        narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
-        head = [conv_head(dims, [width, *narrowing, spec.outputs], dense=True)]
-    else:
-        head = [
-            conv3(dims, width, 512, stride=2),
-            *([BATCH_NORM[dims](512)] if normalised else []),
-            nn.ReLU(inplace=True),
-            GlobalMean(),
-            nn.Linear(512, spec.outputs),
-        ]
-    # The published count has one BatchNorm more than its forward pass uses, as wide as the state
-    # and defined next to the head. Here it normalises what the head reads, so that no weight is
-    # dead.
-    before_head = [BATCH_NORM[dims](width)] if normalised else []
+    head = _resnet_head(spec, width, normalised)
     norms = (iterations if tied else 1) if normalised else 0
     return Repeated(
         nn.Sequential(
@@ -303,7 +311,7 @@ def _resnet(
             nn.ReLU(inplace=True),
         ),
         lambda: Residual(dims, width, blocks=2, dilation=dilation, norms=norms),
-        nn.Sequential(*before_head, *head),
+        head,
         iterations=iterations,
         tied=tied,
         fixed_depth=fixed,
@@ -313,140 +321,36 @@ def _resnet(
     )
 
 
-def recurrent_resnet(
+def _normalised_resnet(
     spec: Signature,
-    *,
-    depth: int | None = None,
-    width: int | None = None,
-    stride: int | None = None,
-    dilation: int = 1,
-) -> Repeated:
-    """ResNet with one module of four convolutions repeated (two residual blocks, no norm).
-
-    depth: 4 + 4 an iteration where the answer is dense (a convolution before, three after), else 3
-    + 4 (strided convolutions before and after, linear); by default three iterations. width: by
-    default 128 (dense, 2d), 400 (dense, 1d) or 512. stride: of the first convolution, by default 2
-    where the answer is not dense. dilation: 2 gives the published dilated variant, which widens the
-    second convolution of each block.
-    """
-    options = {"depth": depth, "width": width, "stride": stride, "dilation": dilation}
-    return _resnet("recurrent_resnet", spec, **options, tied=True)
-
-
-def resnet(
-    spec: Signature,
-    *,
-    depth: int | None = None,
-    width: int | None = None,
-    stride: int | None = None,
-    dilation: int = 1,
-) -> Repeated:
-    """The twin of `recurrent_resnet` with distinct modules. Options as there."""
-    options = {"depth": depth, "width": width, "stride": stride, "dilation": dilation}
-    return _resnet("resnet", spec, **options, tied=False)
-
-
-def recurrent_resnet_bn(
-    spec: Signature,
+    name: str,
+    tied: bool,
     *,
     depth: int | None = None,
     width: int | None = None,
     stride: int | None = None,
 ) -> Repeated:
-    """`recurrent_resnet` with BatchNorm, one for each iteration. Options as there; width 256.
-
-    Iterations past the trained ones use the norms of the last trained one.
-    """
-    options = {"depth": depth, "width": width, "stride": stride}
-    return _resnet("recurrent_resnet_bn", spec, **options, normalised=True, tied=True)
+    """`_resnet` with norms; published without dilation."""
+    return _resnet(spec, name, tied, True, depth=depth, width=width, stride=stride)
 
 
-def resnet_bn(
-    spec: Signature,
-    *,
-    depth: int | None = None,
-    width: int | None = None,
-    stride: int | None = None,
-) -> Repeated:
-    """The twin of `recurrent_resnet_bn` with distinct modules. Options as there."""
-    options = {"depth": depth, "width": width, "stride": stride}
-    return _resnet("resnet_bn", spec, **options, normalised=True, tied=False)
+recurrent_resnet = partial(_resnet, name="recurrent_resnet", tied=True)
+"""ResNet with one module of four convolutions repeated (two residual blocks, no norm)."""
 
+resnet = partial(_resnet, name="resnet", tied=False)
+"""The twin of `recurrent_resnet` with distinct modules."""
 
-# --- the lottery study's recurrent ResNet
-# ------------------------------------------------------------
+recurrent_resnet_bn = partial(_normalised_resnet, name="recurrent_resnet_bn", tied=True)
+"""`recurrent_resnet` with BatchNorm, one for each iteration.
 
+Iterations past the trained ones use the norms of the last trained one.
+"""
 
-class StageBlock(nn.Module):
-    """A residual block with BatchNorm that may change width and size; its shortcut is 1-wide where
-    it does."""
-
-    def __init__(self, dims: int, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        norm = BATCH_NORM[dims]
-        self.inner = nn.Sequential(
-            conv3(dims, inputs, outputs, stride),
-            norm(outputs),
-            nn.ReLU(inplace=True),
-            conv3(dims, outputs, outputs),
-            norm(outputs),
-        )
-        self.shortcut = nn.Identity()
-        if stride != 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                CONV[dims](inputs, outputs, 1, stride=stride, bias=False), norm(outputs)
-            )
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        return self.inner(hidden).add_(self.shortcut(hidden)).relu_()
-
-
-def recurrent_resnet18(
-    spec: Signature, *, iterations: int = 5, width: int = 64, tied: bool = True
-) -> Repeated:
-    """The recurrent ResNet of You and Yu (a CIFAR-style ResNet18 whose second 128-wide block
-    iterates).
-
-    conv 64, two blocks of 64, a stride-2 block to 128, one block of 128 iterated (trained with 5,
-    tested with 5 to 20), stride-2 blocks to 256 and 512, mean, linear. The BatchNorms of the
-    iterated block are shared by all iterations. width: of the first stage; the others are 2, 4 and
-    8 times as wide. tied: False gives the feed-forward twin. Where the answer is dense nothing is
-    strided and the linear layer acts at every site.
-    """
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, not {iterations}")
-    _check_width("recurrent_resnet18", width)
-    dims = spec.spatial_dims
-    half = 1 if spec.dense else 2
-    linear = (
-        [CONV[dims](8 * width, spec.outputs, 1)]
-        if spec.dense
-        else [GlobalMean(), nn.Linear(8 * width, spec.outputs)]
-    )
-    return Repeated(
-        nn.Sequential(
-            conv3(dims, spec.in_channels, width),
-            BATCH_NORM[dims](width),
-            nn.ReLU(inplace=True),
-            StageBlock(dims, width, width, 1),
-            StageBlock(dims, width, width, 1),
-            StageBlock(dims, width, 2 * width, half),
-        ),
-        lambda: Residual(dims, 2 * width, blocks=1, dilation=1, norms=1),
-        nn.Sequential(
-            StageBlock(dims, 2 * width, 4 * width, half),
-            StageBlock(dims, 4 * width, 8 * width, half),
-            *linear,
-        ),
-        iterations=iterations,
-        tied=tied,
-        fixed_depth=12,
-        body_depth=2,
-    )
+resnet_bn = partial(_normalised_resnet, name="resnet_bn", tied=False)
+"""The twin of `recurrent_resnet_bn` with distinct modules."""
 
 
 # --- what studies use
-# --------------------------------------------------------------------------------
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
@@ -456,7 +360,7 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     take a rate that they can stand, whatever the task's.
     """
     train: dict[str, Any] = {"alpha": 0.0}
-    if name not in ("recurrent_resnet_bn", "resnet_bn", "recurrent_resnet18"):
+    if name not in ("recurrent_resnet_bn", "resnet_bn"):
         train |= {"optimizer": "adam", "learning_rate": 1e-3, "weight_decay": 0.0}
     if preset == "paper":
         return {"train": train}
@@ -470,8 +374,6 @@ def _small(name: str, spec: Signature) -> dict[str, Any]:
         return {"width": 200, "depth": 5}
     if name.endswith("convnet"):
         return {"width": 32, "depth": 8 if spec.dense else 6}
-    if name == "recurrent_resnet18":
-        return {"width": 16, "iterations": 5}
     if not spec.dense:
         # Two iterations are the fewest that a recurrent network and its twin differ in; a third is
         # worth a point on CIFAR-10.

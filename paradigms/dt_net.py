@@ -6,6 +6,7 @@ Schwarzschild et al. 2021, whose maze networks are the ones without recall.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,11 +18,11 @@ from paradigms.layers import Recall, ResidualBlock, conv3, conv_head
 class DTNet(Paradigm):
     """A projection, one block repeated, and a head of three convolutions.
 
-    blocks: 1 ties the weights over all iterations (recurrent); as many as `iterations` gives each
-    step its own (feed-forward). A block is two residual blocks, four convolutions in all; with
-    recall they come after a convolution over state and input, which is shared by all blocks as in
-    the published feed-forward nets. stride: of the projection and the recall of the input; over 1
-    only where the answer is not dense.
+    tied: one block for all iterations (recurrent), else one each (feed-forward). A block is two
+    residual blocks, four convolutions in all; with recall they come after a convolution over state
+    and input, which is shared by all blocks as in the published feed-forward nets. width: channels
+    of the state, by default 128 (2d) or 400 (1d). stride: of the projection and the recall of the
+    input; over 1 only where the answer is not dense. ValueError for values that make no sense.
     """
 
     progressive = True
@@ -29,15 +30,17 @@ class DTNet(Paradigm):
     def __init__(
         self,
         spec: Signature,
-        *,
-        width: int,
-        iterations: int,
-        blocks: int,
         recall: bool,
+        tied: bool,
+        *,
+        width: int | None = None,
+        iterations: int = 30,
         stride: int = 1,
     ) -> None:
         super().__init__()
         dims = spec.spatial_dims
+        if width is None:
+            width = 128 if dims == 2 else 400
         if width < 1 or iterations < 1:
             raise ValueError(
                 f"width and iterations must be at least 1, not {width} and {iterations}"
@@ -46,6 +49,7 @@ class DTNet(Paradigm):
             raise ValueError(
                 f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
             )
+        blocks = 1 if tied else iterations
         self.train_iterations = iterations
         self.max_iterations = None if blocks == 1 else blocks
         self.recurrent = nn.ModuleList(
@@ -82,45 +86,17 @@ class DTNet(Paradigm):
         return self.head(state.hidden)
 
 
-def _published_width(spec: Signature) -> int:
-    return 128 if spec.spatial_dims == 2 else 400
+dt_net = partial(DTNet, recall=False, tied=True)
+"""DT-net: one block of convolutions, repeated."""
 
+dt_net_recall = partial(DTNet, recall=True, tied=True)
+"""DT-net whose every repetition sees the input again."""
 
-def dt_net(
-    spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
-) -> DTNet:
-    """DT-net: one block of convolutions, repeated. width: channels of the state, by default 128
-    (2d) or 400 (1d)."""
-    width = _published_width(spec) if width is None else width
-    return DTNet(spec, width=width, iterations=iterations, blocks=1, recall=False, stride=stride)
+feed_forward = partial(DTNet, recall=False, tied=False)
+"""The twin of `dt_net` with distinct blocks (one for each of `iterations`)."""
 
-
-def dt_net_recall(
-    spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
-) -> DTNet:
-    """DT-net whose every repetition sees the input again. Options as `dt_net`."""
-    width = _published_width(spec) if width is None else width
-    return DTNet(spec, width=width, iterations=iterations, blocks=1, recall=True, stride=stride)
-
-
-def feed_forward(
-    spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
-) -> DTNet:
-    """The twin of `dt_net` with distinct blocks (one for each of `iterations`)."""
-    width = _published_width(spec) if width is None else width
-    return DTNet(
-        spec, width=width, iterations=iterations, blocks=iterations, recall=False, stride=stride
-    )
-
-
-def feed_forward_recall(
-    spec: Signature, *, width: int | None = None, iterations: int = 30, stride: int = 1
-) -> DTNet:
-    """The twin of `dt_net_recall` with distinct blocks (one for each of `iterations`)."""
-    width = _published_width(spec) if width is None else width
-    return DTNet(
-        spec, width=width, iterations=iterations, blocks=iterations, recall=True, stride=stride
-    )
+feed_forward_recall = partial(DTNet, recall=True, tied=False)
+"""The twin of `dt_net_recall` with distinct blocks (one for each of `iterations`)."""
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from paradigms.layers import has_matrix_unit
@@ -67,7 +68,7 @@ class Spectrum(NamedTuple):
         # Only k of the rows and columns are not zero, so that two small products replace a
         # transform of them all; and their result lies in memory as the products of `convolve` want
         # it.
-        taps = weight.permute(2, 3, 1, 0).flatten(2).to(dtype)
+        taps = rearrange(weight, "o i h w -> h w (i o)").to(dtype)
         values = (down @ (across @ taps).flatten(1)).view(-1, inputs, outputs)
         adjoint = values.detach().mH.resolve_conj() if values.requires_grad else None
         return cls(values, adjoint, kernel)
@@ -81,7 +82,8 @@ class Spectrum(NamedTuple):
 
 def _lengths(sites: Sequence[int], kernel: int) -> tuple[int, int]:
     """Of the transforms: half a kernel of room keeps what wraps around away from what is kept."""
-    return tuple(_smooth(s + kernel // 2) for s in sites)
+    rows, columns = (_smooth(s + kernel // 2) for s in sites)
+    return rows, columns
 
 
 @lru_cache
@@ -123,7 +125,7 @@ def _transform(x: Tensor, lengths: tuple[int, int]) -> Tensor:
 def _back(spectrum: Tensor, lengths: tuple[int, int], like: Tensor) -> Tensor:
     """The inverse, cut to the sites of `like` and of its type; channels innermost in memory."""
     y = torch.fft.irfft2(spectrum.view(lengths[0], -1, *spectrum.shape[1:]), s=lengths, dim=(0, 1))
-    y = y[: like.shape[2], : like.shape[3]].permute(2, 3, 0, 1)
+    y = rearrange(y[: like.shape[2], : like.shape[3]], "h w n c -> n c h w")
     # A copy also where nothing is cut, because what custom functions return must not be a view.
     return y.to(like.dtype, memory_format=torch.channels_last, copy=True)
 

@@ -8,11 +8,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-CONV = {1: nn.Conv1d, 2: nn.Conv2d}
-BATCH_NORM = {1: nn.BatchNorm1d, 2: nn.BatchNorm2d}
+Conv = nn.Conv1d | nn.Conv2d
+CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
+BATCH_NORM: dict[int, type[nn.BatchNorm1d] | type[nn.BatchNorm2d]] = {
+    1: nn.BatchNorm1d,
+    2: nn.BatchNorm2d,
+}
 
 
-def conv3(dims: int, inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+def conv3(dims: int, inputs: int, outputs: int, stride: int = 1) -> Conv:
     """3-wide convolution without bias that keeps the size (divides it by the stride, rounding up).
 
     With a stride over 2 it is 2 stride - 1 wide, so that no site goes unread.

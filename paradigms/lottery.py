@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from foundations.errors import unknown_name
-from paradigms.base import Paradigm, Signature
+from paradigms.base import Paradigm, Signature, count_parameters
 
 CRITERIA = ("random", "magnitude", "snip", "grasp", "synflow", "imp")
 SCOPES = ("global", "layer")
@@ -41,6 +41,7 @@ class Mask(nn.Module):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
+        self.mask: Tensor
         self.register_buffer("mask", torch.ones_like(weight))
 
     def forward(self, weight: Tensor) -> Tensor:
@@ -68,14 +69,15 @@ class MaskedLayer:
     @property
     def original(self) -> nn.Parameter:
         """The parameter that is trained."""
-        return self.module.parametrizations[self.tensor].original
+        return self.module.get_parameter(f"parametrizations.{self.tensor}.original")
 
     @torch.no_grad()
     def set_mask(self, mask: Tensor) -> None:
         """Prune where `mask` is 0. Weights under it become zero themselves, but for those that the
         network ties to others (a symmetric kernel), which only stop counting."""
         self.mask.copy_(mask)
-        if len(self.module.parametrizations[self.tensor]) == 1:
+        chain: Any = self.module.get_submodule(f"parametrizations.{self.tensor}")
+        if len(chain) == 1:
             self.original.mul_(self.mask)
 
 
@@ -90,6 +92,12 @@ def masked_layers(model: nn.Module) -> dict[str, MaskedLayer]:
             if masks:
                 found[f"{path}.{tensor}".lstrip(".")] = MaskedLayer(module, tensor, masks[0])
     return found
+
+
+def active_parameters(model: nn.Module) -> int:
+    """Trainable weights that are not pruned away."""
+    pruned = sum(int((layer.mask == 0).sum()) for layer in masked_layers(model).values())
+    return count_parameters(model) - pruned
 
 
 def _maskable(model: nn.Module) -> Iterator[tuple[nn.Module, str]]:

@@ -9,10 +9,11 @@ the same.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
-from timm.models.byobnet import ByoBlockCfg, ByobNet, ByoModelCfg
+from timm.models.byobnet import BasicBlock, ByoBlockCfg, ByobNet, ByoModelCfg
 from torch import Tensor, nn
 
 from foundations.errors import unknown_name
@@ -61,7 +62,7 @@ class OnePass(Paradigm):
 class _Shortcutless(nn.Module):
     """A basic block that does not add its shortcut. The 1x1 projection stays, but is not run."""
 
-    def __init__(self, block: nn.Module) -> None:
+    def __init__(self, block: BasicBlock) -> None:
         super().__init__()
         self.block = block
 
@@ -183,17 +184,26 @@ def _head(spec: Signature, features: int) -> nn.Module:
     else:
         linear = nn.Linear(features, spec.outputs)
     nn.init.normal_(linear.weight, std=0.01)
-    nn.init.zeros_(linear.bias)
+    nn.init.zeros_(linear.get_parameter("bias"))
     return linear if spec.dense else nn.Sequential(GlobalMean(), linear)
 
 
-def _resnet(
+def _resnet18(
     spec: Signature,
     published: tuple[int, ...],
-    residual: bool,
-    stem: str | None,
-    width: int | None,
+    *,
+    residual: bool = True,
+    stem: str | None = None,
+    width: int | None = None,
 ) -> OnePass:
+    """A ResNet with two basic blocks in each of four stages, of `published` channels.
+
+    residual: whether blocks add their shortcut; parameters are the same either way. stem:
+    "imagenet" is 7-wide with stride 2 and max-pooling (both left out for a dense answer), "cifar"
+    3-wide with stride 1; by default "cifar" where the task's inputs have a fixed side of at most
+    32. width: channels of the first stage, the others in proportion, all to the nearest eight; by
+    default the published ones. ValueError for anything else.
+    """
     if width is not None and (not isinstance(width, int) or width < 1):
         raise ValueError(f"width of a ResNet must be a whole number from 1, not {width!r}")
     first = published[0]
@@ -217,55 +227,17 @@ def _resnet(
     )
 
 
-def resnet18(
-    spec: Signature,
-    *,
-    residual: bool = True,
-    stem: str | None = None,
-    width: int | None = None,
-) -> OnePass:
-    """ResNet18 with stages of 64, 128, 256 and 512 channels (two basic blocks each).
+resnet18 = partial(_resnet18, published=(64, 128, 256, 512))
+"""ResNet18 with stages of 64, 128, 256 and 512 channels (two basic blocks each)."""
 
-    residual: whether blocks add their shortcut; parameters are the same either way. stem:
-    "imagenet" is 7-wide with stride 2 and max-pooling (both left out for a dense answer), "cifar"
-    3-wide with stride 1; by default "cifar" where the task's inputs have a fixed side of at most
-    32. width: channels of the first stage, the others in proportion, all to the nearest eight; by
-    default the published ones. ValueError for anything else.
-    """
-    return _resnet(spec, (64, 128, 256, 512), residual, stem, width)
+narrow_resnet18 = partial(_resnet18, published=(16, 32, 32, 32))
+"""ResNet18 with stages of 16, 32, 32 and 32 channels."""
 
+super_narrow_resnet18 = partial(_resnet18, published=(8, 16, 16, 16))
+"""ResNet18 with stages of 8, 16, 16 and 16 channels."""
 
-def narrow_resnet18(
-    spec: Signature,
-    *,
-    residual: bool = True,
-    stem: str | None = None,
-    width: int | None = None,
-) -> OnePass:
-    """ResNet18 with stages of 16, 32, 32 and 32 channels. Options as `resnet18`."""
-    return _resnet(spec, (16, 32, 32, 32), residual, stem, width)
-
-
-def super_narrow_resnet18(
-    spec: Signature,
-    *,
-    residual: bool = True,
-    stem: str | None = None,
-    width: int | None = None,
-) -> OnePass:
-    """ResNet18 with stages of 8, 16, 16 and 16 channels. Options as `resnet18`."""
-    return _resnet(spec, (8, 16, 16, 16), residual, stem, width)
-
-
-def larger_narrow_resnet18(
-    spec: Signature,
-    *,
-    residual: bool = True,
-    stem: str | None = None,
-    width: int | None = None,
-) -> OnePass:
-    """ResNet18 with stages of 24, 48, 48 and 128 channels. Options as `resnet18`."""
-    return _resnet(spec, (24, 48, 48, 128), residual, stem, width)
+larger_narrow_resnet18 = partial(_resnet18, published=(24, 48, 48, 128))
+"""ResNet18 with stages of 24, 48, 48 and 128 channels."""
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import timm
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from foundations.errors import Unsuitable, unknown_name
@@ -56,7 +57,7 @@ class MultiScaleHead(nn.Module):
 def feature_maps(body: nn.Module, x: Tensor) -> list[Tensor]:
     """The maps of a timm feature extractor, each [n, C, H, W] whatever layout the model uses."""
     inside = str(getattr(body, "output_fmt", "NCHW")).endswith("NHWC")
-    return [m.permute(0, 3, 1, 2) if inside else m for m in body(x)]
+    return [rearrange(m, "n h w c -> n c h w") if inside else m for m in body(x)]
 
 
 def _create(name: str, size: tuple[int, ...] | None, **options: Any) -> nn.Module:
@@ -98,7 +99,7 @@ def _build(spec: Signature, name: str, on_grid: bool, options: dict[str, Any]) -
     if on_grid and size is not None:
         size = tuple(-(-side // GRID) * GRID for side in size)
     if spec.dense:
-        body = _create(name, size, in_chans=spec.in_channels, features_only=True, **options)
+        body: Any = _create(name, size, in_chans=spec.in_channels, features_only=True, **options)
         channels = body.feature_info.channels()
         network: nn.Module = MultiScaleHead(body, channels, spec.in_channels, spec.outputs)
     else:

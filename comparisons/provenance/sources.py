@@ -72,11 +72,15 @@ def source_hash(path: Path) -> str:
     tree = _tree(path)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                node.body = body[1:] or [ast.Pass()]
+        if isinstance(body, list) and any(map(_says, body)):
+            node.body = [part for part in body if not _says(part)] or [ast.Pass()]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+
+
+def _says(node: ast.stmt) -> bool:
+    """Whether it is a docstring: that of what it stands in, or of the variable above it."""
+    value = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(value, ast.Constant) and isinstance(value.value, str)
 
 
 @cache

@@ -336,9 +336,10 @@ def test_the_rounding_of_another_machine_is_no_difference():
 def test_comments_and_docstrings_are_not_source(tmp_path):
     files = {}
     for name, text in {
-        "plain": "def f(x):\n    return x + 1\n",
-        "said": '"""Why."""\ndef f(x):\n    """Adds."""\n    # one\n    return (x\n      + 1)\n',
-        "other": "def f(x):\n    return x + 2\n",
+        "plain": "def f(x):\n    return x + 1\ng = f\n",
+        "said": '"""Why."""\ndef f(x):\n    """Adds."""\n    # one\n    return (x\n      + 1)\n'
+        'g = f\n"""Adds, too."""\n',
+        "other": "def f(x):\n    return x + 2\ng = f\n",
     }.items():
         files[name] = tmp_path / f"{name}.py"
         files[name].write_text(text)
