@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import torch
@@ -17,6 +17,11 @@ from foundations.errors import unknown_name
 SPLITS = ("train", "validation", "test")
 
 Difficulty = int | str
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer, Python's or NumPy's, and no bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,10 @@ class Task:
             raise ValueError("give either count or indices")
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        if not is_whole(seed) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, not {seed!r}")
         if count is not None:
-            if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
+            if not is_whole(count) or count < 1:
                 raise ValueError(f"count must be an integer of at least 1, not {count!r}")
             indices = np.arange(count)
         indices = np.asarray(indices, dtype=np.int64)

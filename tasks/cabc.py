@@ -18,7 +18,7 @@ import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
-from tasks.contours import PAPER_TRAINING, SPLIT_NUMBER, ContourTask, problem_number
+from tasks.contours import PAPER_TRAINING, ContourTask, problem_number
 from tasks.drawing import (
     area,
     bit_at,
@@ -33,7 +33,7 @@ from tasks.drawing import (
     window_count,
     words_across,
 )
-from tasks.sampling import below, next_u64, normal, stream_key, uniform
+from tasks.sampling import SPLIT_NUMBER, below, next_u64, normal, stream_key, uniform
 from tasks.strokes import FONTS, alphabet
 
 CANVAS = 350

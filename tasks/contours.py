@@ -10,9 +10,9 @@ from numba import njit
 from torch import Tensor
 
 from foundations.errors import unknown_name
-from tasks.base import Batch, Task
+from tasks.base import Batch, Task, is_whole
 from tasks.drawing import REDUCTIONS
-from tasks.sampling import mix, next_u64, stream
+from tasks.sampling import mix, next_u64, split_of_hash, stream
 
 #: The sample-efficiency runs of Lüddecke and Ecker: Adam at a constant rate, stopping early after
 #: 20 validations, one every 100 steps, without a better loss.
@@ -27,18 +27,13 @@ PAPER_TRAINING = {
     "patience": 20,
 }
 
-SPLIT_NUMBER = {"train": 1, "validation": 2, "test": 3}
-_TEN = np.uint64(10)
 _SALT = np.uint64(0xC0270025)
 
 
 @njit
 def split_of(problem):
     """1 train, 2 validation, 3 test: the hash of the problem's number decides, 80 : 10 : 10."""
-    bucket = mix(problem ^ _SALT) % _TEN
-    if bucket == 0:
-        return 2
-    return 3 if bucket == 1 else 1
+    return split_of_hash(mix(problem ^ _SALT))
 
 
 @njit
@@ -56,8 +51,7 @@ def problem_number(key, index, wanted_split):
 
 def check_whole(what: str, value: object, low: int, high: int) -> int:
     """`value` as an int; ValueError unless it is a whole number from low to high."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
+    if not is_whole(value) or not low <= value <= high:
         raise ValueError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
     return int(value)
 

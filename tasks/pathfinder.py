@@ -14,7 +14,7 @@ import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
-from tasks.contours import PAPER_TRAINING, SPLIT_NUMBER, ContourTask, check_whole, problem_number
+from tasks.contours import PAPER_TRAINING, ContourTask, check_whole, problem_number
 from tasks.drawing import (
     disc_stamp,
     flip_bits,
@@ -27,7 +27,7 @@ from tasks.drawing import (
     set_bits,
     words_across,
 )
-from tasks.sampling import below, next_u64, stream_key, uniform
+from tasks.sampling import SPLIT_NUMBER, below, next_u64, stream_key, uniform
 
 CANVAS = 300
 LENGTH, THICKNESS = 5, 2  # of a paddle, pixels
