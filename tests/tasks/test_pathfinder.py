@@ -13,7 +13,8 @@ from scipy import ndimage
 
 from tasks import load_task
 from tasks.contours import split_of
-from tasks.pathfinder import LENGTH, PAIR, PITCH, REACH, Pathfinder, direction_angles, directions
+from tasks.paddles import LENGTH, PAIR, PITCH, REACH, direction_angles, directions
+from tasks.pathfinder import Pathfinder
 
 REFERENCE = commands.SHARED / "reference" / "pathfinder"
 TASK = Pathfinder()
