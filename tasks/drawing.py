@@ -8,6 +8,7 @@ Bitmaps carry one empty word on either side, so that shapes may hang over the ed
 from __future__ import annotations
 
 import numpy as np
+from einops import rearrange
 from numba import njit
 
 _ONE = np.uint64(1)
@@ -94,6 +95,13 @@ def pack_rows(shape: np.ndarray) -> np.ndarray:
     return (shape.astype(np.uint64) * powers).sum(-1, dtype=np.uint64)
 
 
+def unpack_rows(bitmap: np.ndarray, side: int) -> np.ndarray:
+    """bool [..., side, side] of a bitmap uint64 [..., side, words]."""
+    ones = (bitmap[..., None] >> np.arange(64, dtype=np.uint64)) & _ONE
+    pixels = rearrange(ones, "... row word bit -> ... row (word bit)")
+    return pixels[..., 64 : 64 + side].astype(bool)
+
+
 # --- bitmaps ----------------------------------------------------------------------------------
 
 
@@ -151,6 +159,12 @@ def count_ones(word):
     word = (word & _PAIRS) + ((word >> _S2) & _PAIRS)
     word = (word + (word >> _S4)) & _NIBBLES
     return np.int64((word * _BYTES) >> _S56)
+
+
+@njit(inline="always")
+def distance(a, b):
+    """Pixels between two places (row, column)."""
+    return np.hypot(np.float64(a[0] - b[0]), np.float64(a[1] - b[1]))
 
 
 @njit(inline="always")

@@ -14,6 +14,7 @@ from numba import njit
 
 from tasks.drawing import (
     disc_stamp,
+    distance,
     flip_bits,
     line_stamp,
     meets,
@@ -238,11 +239,6 @@ def _tip(scene, paddles, path, last, out):
     out[0], out[1] = at[0] - dy, at[1] - dx
 
 
-@njit(inline="always")
-def _distance(a, b):
-    return np.hypot(np.float64(a[0] - b[0]), np.float64(a[1] - b[1]))
-
-
 @njit
 def lay_out(state, bits, scene, paddles, ends):
     """Target paths and distractors. paddles: int32 [P, 3], row, column and direction of each head.
@@ -257,7 +253,7 @@ def lay_out(state, bits, scene, paddles, ends):
         _tip(scene, paddles, chosen, True, ends[1])
         _tip(scene, paddles, 1 - chosen, True, ends[2])
         if scene.tolerance > 0:
-            apart = _distance(ends[0], ends[1]) - _distance(ends[0], ends[2])
+            apart = distance(ends[0], ends[1]) - distance(ends[0], ends[2])
             if abs(apart) > scene.tolerance:
                 continue
         placed = 0

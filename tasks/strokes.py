@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from string import ascii_uppercase
+from typing import NamedTuple
 
 import numpy as np
 
@@ -240,14 +241,22 @@ def resampled(stroke: Stroke, step: float = STEP) -> np.ndarray:
     return np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], 1)
 
 
-@lru_cache(maxsize=4)
-def alphabet(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Alphabet(NamedTuple):
     """All letters of some fonts, ready for compiled code.
 
-    Returns points float64 [m, 2], (row, column) with rows downwards, each letter centred on the
-    mean of its points; starts uint8 [m], 1 where a stroke begins; bounds int64 [fonts, 26, 2], each
-    letter's range of points. ValueError for no or unknown names.
+    points: float64 [m, 2], (row, column) with rows downwards, each letter centred on the mean of
+    its points. starts: uint8 [m], 1 where a stroke begins. bounds: int64 [fonts, 26, 2], each
+    letter's range of points.
     """
+
+    points: np.ndarray
+    starts: np.ndarray
+    bounds: np.ndarray
+
+
+@lru_cache(maxsize=4)
+def alphabet(names: tuple[str, ...]) -> Alphabet:
+    """The letters of fonts; ValueError for no or unknown names."""
     known = {font.name: font for font in FONTS}
     if not names or any(name not in known for name in names):
         raise ValueError(f"fonts must be some of {', '.join(known)}, not {names!r}")
@@ -263,4 +272,5 @@ def alphabet(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray
             starts.extend([1] + [0] * (len(s) - 1) for s in strokes)
             bounds[f, i] = total, total + len(whole)
             total += len(whole)
-    return np.vstack(points), np.concatenate([np.array(s, np.uint8) for s in starts]), bounds
+    begins = np.concatenate([np.array(s, np.uint8) for s in starts])
+    return Alphabet(np.vstack(points), begins, bounds)

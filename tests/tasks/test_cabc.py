@@ -10,8 +10,9 @@ from PIL import Image
 from scipy import ndimage
 
 from tasks import load_task
-from tasks.cabc import CANVAS, LEVELS, NEAREST_RINGS, OVERLAP, RING_CLEAR, STROKE, ClutteredABC
+from tasks.cabc import CANVAS, LEVELS, NEAREST_RINGS, ClutteredABC
 from tasks.contours import split_of
+from tasks.letters import OVERLAP, RING_CLEAR, STROKE
 from tasks.strokes import FONTS, STEP, alphabet
 
 REFERENCE = commands.SHARED / "reference" / "cabc"
