@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from numba import njit
 from torch import Tensor
 
@@ -244,8 +245,7 @@ class Chess(Task):
         return draw_boards(inputs)
 
 
-# --- drawing
-# -----------------------------------------------------------------------------------------
+# --- drawing ---
 
 _GLYPHS = {
     "K": ("...#...", ".#####.", "...#...", ".#.#.#.", "#######", ".#####.", ".#####."),
@@ -268,9 +268,8 @@ def draw_boards(planes: Tensor) -> Tensor:
     light = ((rank + file) % 2 == 1)[None].float()  # a1 is dark
     colours = torch.tensor([_LIGHT, _DARK])
     squares = colours[0].view(3, 1, 1) * light + colours[1].view(3, 1, 1) * (1 - light)
-    board = squares.repeat_interleave(8, 1).repeat_interleave(8, 2)[None]
-    ink = [
-        torch.einsum("npij,prc->nirjc", planes.cpu()[:, part], glyphs).reshape(-1, 1, 64, 64)
-        for part in (slice(0, 6), slice(6, 12))
-    ]
-    return board * (1 - ink[0] - ink[1]) + ink[0]
+    board = repeat(squares, "c rank file -> 1 c (rank h) (file w)", h=8, w=8)
+    sides = rearrange(planes.cpu(), "n (side piece) rank file -> side n piece rank file", side=2)
+    ink = torch.einsum("snprf,phw->snrhfw", sides, glyphs)
+    white, black = rearrange(ink, "side n rank h file w -> side n 1 (rank h) (file w)")
+    return board * (1 - white - black) + white

@@ -20,7 +20,7 @@ _S1, _S2, _S4, _S56 = (np.uint64(s) for s in (1, 2, 4, 56))
 REDUCTIONS = ("nearest", "area")
 
 
-# --- stamps, made once with NumPy --------------------------------------------------------------
+# --- stamps, made once with NumPy ---
 
 
 def lanczos_halving(side: int) -> np.ndarray:
@@ -102,7 +102,7 @@ def unpack_rows(bitmap: np.ndarray, side: int) -> np.ndarray:
     return pixels[..., 64 : 64 + side].astype(bool)
 
 
-# --- bitmaps ----------------------------------------------------------------------------------
+# --- bitmaps ---
 
 
 def words_across(side: int) -> int:
@@ -200,7 +200,7 @@ def window_count(bits, top, left, side, side_mask):
     return total
 
 
-# --- painting ---------------------------------------------------------------------------------
+# --- painting ---
 
 
 @njit(inline="always")
@@ -232,7 +232,7 @@ def fill_square(image, top, left, side):
             image[r, c] = 255
 
 
-# --- reduction --------------------------------------------------------------------------------
+# --- reduction ---
 
 
 @njit(inline="always")
@@ -276,11 +276,3 @@ def reduce_into(image, out, by_area, low):
         _reduce_area(image, out, np.float32(low))
     else:
         _reduce_nearest(image, out, np.float32(low))
-
-
-def reduce(image: np.ndarray, size: int, reduction: str = "nearest") -> np.ndarray:
-    """float32 [size, size] in -0.5..0.5 of a square uint8 picture: what the tasks do to a
-    canvas."""
-    out = np.empty((size, size), np.float32)
-    reduce_into(np.ascontiguousarray(image), out, reduction == "area", -0.5)
-    return out

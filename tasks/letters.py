@@ -82,8 +82,9 @@ def pens() -> Pens:
 def empty_pair(side: int) -> Pair:
     """Room for two letters on a canvas of `side` pixels."""
     points, counts = np.empty((2, POINTS, 2)), np.empty(2, np.int64)
-    bitmaps = np.empty((3, 2, side, words_across(side)), np.uint64)
-    return Pair(points, counts, *bitmaps, np.empty((2, 2)), np.empty(2), np.empty((2, 4)))
+    ink, grown, reserved = np.empty((3, 2, side, words_across(side)), np.uint64)
+    centroids, overlaps, boxes = np.empty((2, 2)), np.empty(2), np.empty((2, 4))
+    return Pair(points, counts, ink, grown, reserved, centroids, overlaps, boxes)
 
 
 @njit(inline="always")

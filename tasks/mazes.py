@@ -30,8 +30,9 @@ class Pictures(NamedTuple):
 
 
 def _pictures(batch: Batch, scale: int, pad: int) -> Pictures:
-    parts = (batch.inputs, batch.targets, batch.mask)
-    return Pictures(*(part.cpu().numpy() for part in parts if part is not None), scale, pad)
+    assert batch.mask is not None
+    inputs, targets, mask = (p.cpu().numpy() for p in (batch.inputs, batch.targets, batch.mask))
+    return Pictures(inputs, targets, mask, scale, pad)
 
 
 @njit(inline="always")
