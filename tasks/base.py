@@ -71,6 +71,17 @@ class Batch:
         mask = None if self.mask is None else self.mask[which]
         return Batch(self.inputs[which], self.targets[which], mask)
 
+    def mirrored(self, chosen: Tensor, axis: int) -> Batch:
+        """The problems that a bool [n] picks turned about an axis of S, dense answers with them."""
+
+        def mirror(t: Tensor) -> Tensor:
+            if t.dim() == 1:
+                return t
+            return torch.where(chosen.view(-1, *[1] * (t.dim() - 1)), t.flip(axis), t)
+
+        mask = None if self.mask is None else mirror(self.mask)
+        return Batch(mirror(self.inputs), mirror(self.targets), mask)
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same problems on another device."""
 
@@ -149,8 +160,7 @@ class Task:
             )
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Random changes that keep the answer right, drawn on the batch's device; none by
-        default."""
+        """Random changes that keep the answer right, drawn on the batch's device; here none."""
         return batch
 
     def perturb(
@@ -193,11 +203,8 @@ class Task:
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
         """bool [n]: the whole answer is right."""
-        return (
-            (self.predict(logits, batch) == batch.targets).flatten(1).all(1)
-            if self.spec.dense
-            else (self.predict(logits, batch) == batch.targets)
-        )
+        right = self.predict(logits, batch) == batch.targets
+        return right.flatten(1).all(1) if self.spec.dense else right
 
     def element_accuracy(self, logits: Tensor, batch: Batch) -> Tensor:
         """float [n]: the share of the sites that count which are right; 0 or 1 if not dense."""

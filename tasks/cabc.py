@@ -17,7 +17,7 @@ import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
-from tasks.contours import PAPER_TRAINING, ContourTask, problem_number
+from tasks.contours import PAPER_TRAINING, ContourTask
 from tasks.drawing import (
     bit_at,
     disc_stamp,
@@ -40,7 +40,7 @@ from tasks.letters import (
     place_letters,
     write_letters,
 )
-from tasks.sampling import SPLIT_NUMBER, below, next_u64, normal, stream_key, uniform
+from tasks.sampling import below, next_u64, normal, uniform
 from tasks.strokes import FONTS, Alphabet, alphabet
 
 CANVAS = 350
@@ -87,20 +87,14 @@ class CabcRecord:
     problems: np.ndarray
 
 
-class Ring(NamedTuple):
-    """Stamps, uint8: of a ring and of what is inside it."""
-
-    line: np.ndarray
-    inside: np.ndarray
-
-
 class Scene(NamedTuple):
-    """What all drawings of one difficulty share."""
+    """What all drawings of one difficulty share. ring, ring_inside: stamps, uint8."""
 
     alphabet: Alphabet
     level: Level
     pens: Pens
-    ring: Ring
+    ring: np.ndarray
+    ring_inside: np.ndarray
 
 
 class Canvas(NamedTuple):
@@ -114,9 +108,9 @@ class Canvas(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _ring() -> Ring:
+def _ring() -> tuple[np.ndarray, np.ndarray]:
     outer, inner = (disc_stamp(r, _RING_HALF) for r in (RING, RING_INSIDE))
-    return Ring(outer - np.minimum(outer, inner), inner)
+    return outer - np.minimum(outer, inner), inner
 
 
 def _canvas() -> Canvas:
@@ -257,17 +251,17 @@ def _draw(problem, scene, canvas):
     for i in range(2):
         _dot(state, canvas.pair.ink[i], image)
     for i in range(2):
-        erase(image, scene.ring.inside, rings[i, 0] - _RING_HALF, rings[i, 1] - _RING_HALF)
+        erase(image, scene.ring_inside, rings[i, 0] - _RING_HALF, rings[i, 1] - _RING_HALF)
     for i in range(2):
-        paint_max(image, scene.ring.line, rings[i, 0] - _RING_HALF, rings[i, 1] - _RING_HALF, 256)
+        paint_max(image, scene.ring, rings[i, 0] - _RING_HALF, rings[i, 1] - _RING_HALF, 256)
     return label
 
 
 @njit(nogil=True, cache=True)
-def _fill(indices, key, split, scene, canvas, by_area, x, labels):
+def _fill(problems, scene, canvas, by_area, x, labels):
     """Draw problems into x float32 [n, size, size] and labels int64 [n]."""
-    for i in range(len(indices)):
-        labels[i] = _draw(problem_number(key, indices[i], split), scene, canvas)
+    for i in range(len(problems)):
+        labels[i] = _draw(problems[i], scene, canvas)
         reduce_into(canvas.image, x[i], by_area, -0.5)
 
 
@@ -328,25 +322,14 @@ class ClutteredABC(ContourTask):
             answers=("different letters", "same letter"),
         )
 
-    def _key(self, difficulty: Difficulty, seed: int, split: str) -> np.uint64:
-        return stream_key("cabc", seed, split, self.spec.level(difficulty))
-
     def _scene(self, difficulty: Difficulty) -> Scene:
-        return Scene(self._letters, LEVELS[str(difficulty)], pens(), _ring())
+        return Scene(self._letters, LEVELS[str(difficulty)], pens(), *_ring())
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         x = np.empty((len(indices), self.size, self.size), np.float32)
         labels = np.empty(len(indices), np.int64)
-        _fill(
-            indices,
-            self._key(difficulty, seed, split),
-            SPLIT_NUMBER[split],
-            self._scene(difficulty),
-            _canvas(),
-            self.reduction == "area",
-            x,
-            labels,
-        )
+        problems = self.numbers(difficulty, indices, seed, split)
+        _fill(problems, self._scene(difficulty), _canvas(), self.reduction == "area", x, labels)
         return Batch(torch.from_numpy(x).unsqueeze(1), torch.from_numpy(labels))
 
     def draw_with_record(
@@ -357,21 +340,17 @@ class ClutteredABC(ContourTask):
         Returns uint8 [n, 350, 350] and the record.
         """
         self.check_difficulty(difficulty)
-        key, scene = self._key(difficulty, seed, split), self._scene(difficulty)
-        problems = [problem_number(key, np.int64(i), SPLIT_NUMBER[split]) for i in indices]
-        canvases = [_canvas() for _ in indices]
-        labels = [
-            _draw(np.uint64(problem), scene, canvas)
-            for problem, canvas in zip(problems, canvases, strict=True)
-        ]
+        scene, problems = self._scene(difficulty), self.numbers(difficulty, indices, seed, split)
+        canvases = [_canvas() for _ in problems]
+        labels = [_draw(p, scene, canvas) for p, canvas in zip(problems, canvases, strict=True)]
         facts = np.stack([canvas.facts for canvas in canvases])
         return np.stack([canvas.image for canvas in canvases]), CabcRecord(
-            facts[:, 0],
-            facts[:, 1:],
-            np.stack([canvas.rings for canvas in canvases]),
-            np.array(labels, np.int64),
-            np.stack([canvas.pair.centroids for canvas in canvases]),
-            np.stack([canvas.pair.overlaps for canvas in canvases]),
-            np.stack([unpack_rows(canvas.pair.ink, CANVAS) for canvas in canvases]),
-            np.array(problems, np.uint64),
+            fonts=facts[:, 0],
+            letters=facts[:, 1:],
+            rings=np.stack([canvas.rings for canvas in canvases]),
+            labels=np.array(labels, np.int64),
+            centroids=np.stack([canvas.pair.centroids for canvas in canvases]),
+            overlaps=np.stack([canvas.pair.overlaps for canvas in canvases]),
+            ink=np.stack([unpack_rows(canvas.pair.ink, CANVAS) for canvas in canvases]),
+            problems=problems,
         )

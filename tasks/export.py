@@ -36,26 +36,32 @@ def _array(shape: tuple[int, ...], dtype: str) -> Any:
     return {2: datasets.Array2D, 3: datasets.Array3D}[len(shape)](shape=shape, dtype=dtype)
 
 
+#: The parts of a problem: their type and what they are.
+_PARTS = {
+    "inputs": ("float32", "what a network reads"),
+    "targets": ("int64", "right answer, 0 to {most}"),
+    "mask": ("bool", "the sites that count"),
+}
+
+
+def _shapes(batch: Batch) -> dict[str, tuple[int, ...]]:
+    """The shape of one problem's parts, those that the task has."""
+    parts = {name: getattr(batch, name) for name in _PARTS}
+    return {name: tuple(part.shape[1:]) for name, part in parts.items() if part is not None}
+
+
 def _features(batch: Batch) -> datasets.Features:
     import datasets
 
-    columns = {
-        "index": datasets.Value("int64"),
-        "inputs": _array(tuple(batch.inputs.shape[1:]), "float32"),
-        "targets": _array(tuple(batch.targets.shape[1:]), "int64"),
-    }
-    if batch.mask is not None:
-        columns["mask"] = _array(tuple(batch.mask.shape[1:]), "bool")
-    return datasets.Features(columns)
+    columns = {name: _array(shape, _PARTS[name][0]) for name, shape in _shapes(batch).items()}
+    return datasets.Features({"index": datasets.Value("int64")} | columns)
 
 
 def _table(batch: Batch, first: int, features: datasets.Features) -> pa.Table:
     import datasets
 
     columns = {"index": list(range(first, first + len(batch)))}
-    for name in ("inputs", "targets", "mask"):
-        if name in features:
-            columns[name] = list(getattr(batch, name).numpy())
+    columns |= {name: list(getattr(batch, name).numpy()) for name in _shapes(batch)}
     made = datasets.Dataset.from_dict(columns, features=features)
     return made.with_format("arrow")[:]
 
@@ -110,20 +116,10 @@ def _card(
     """The data card: what is in it and how it was made."""
     spec = task.spec
     about = textwrap.dedent(" " * 4 + (type(task).__doc__ or "").strip()).strip()
-    rows: list[tuple[str, str, str, tuple[int, ...]]] = [
-        ("index", "number of the problem", "int64", ()),
-        ("inputs", "what a network reads", "float32", one.inputs.shape[1:]),
-        (
-            "targets",
-            f"right answer, 0 to {max(spec.outputs, 2) - 1}",
-            "int64",
-            one.targets.shape[1:],
-        ),
-    ]
-    if one.mask is not None:
-        rows.append(("mask", "the sites that count", "bool", one.mask.shape[1:]))
     columns = "\n".join(
-        f"| `{name}` | {what} | {kind} {list(shape) or ''} |" for name, what, kind, shape in rows
+        f"| `{name}` | {what.format(most=max(spec.outputs, 2) - 1)} | {dtype} {list(shape) or ''} |"
+        for name, shape in _shapes(one).items()
+        for dtype, what in [_PARTS[name]]
     )
     settings = "".join(f" --set {key}={value}" for key, value in options.items())
     kind = "image-segmentation" if spec.dense else "image-classification"
@@ -148,6 +144,7 @@ pretty_name: {spec.name}, {level}
 
 | column | what | type |
 |---|---|---|
+| `index` | number of the problem | int64  |
 {columns}
 
 Made by, and the same again from:

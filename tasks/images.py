@@ -45,20 +45,17 @@ class Pictures(NamedTuple):
 
 
 def _column(dataset: Dataset, kind: str) -> str:
-    """The name of the image or label column, by the type of what is in it; ValueError if none will
-    do."""
+    """The name of the image or label column, by the type of what it holds; ValueError if none."""
     import datasets
     import pyarrow as pa
 
     def is_image(feature: Any) -> bool:
-        return isinstance(feature, datasets.Image) or (
-            isinstance(feature, dict) and "bytes" in feature
-        )
+        in_bytes = isinstance(feature, dict) and "bytes" in feature
+        return in_bytes or isinstance(feature, datasets.Image)
 
     def is_label(feature: Any) -> bool:
-        return isinstance(feature, datasets.ClassLabel) or (
-            isinstance(feature, datasets.Value) and pa.types.is_integer(feature.pa_type)
-        )
+        whole = isinstance(feature, datasets.Value) and pa.types.is_integer(feature.pa_type)
+        return whole or isinstance(feature, datasets.ClassLabel)
 
     usual, fits = {
         "image": (("img", "image"), is_image),
@@ -82,8 +79,7 @@ def _decode(encoded: dict[str, Any], channels: int) -> np.ndarray:
 
 
 def decoded(dataset: Dataset, channels: int, size: tuple[int, int]) -> Pictures:
-    """All images of a data set. ValueError if one is of another size than `size` (rows,
-    columns)."""
+    """All images of a data set. ValueError for one of another size than `size` (rows, columns)."""
     import datasets
 
     image, label = _column(dataset, "image"), _column(dataset, "label")
@@ -295,18 +291,8 @@ class Cifar10(ImageTask):
     chance = 0.1
     augmentation = "crop+flip"
     hub_id, hub_config = "uoft-cs/cifar10", "plain_text"
-    answers = (
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    )
+    answers: tuple[str, ...] = ("airplane", "automobile", "bird", "cat", "deer")
+    answers += ("dog", "frog", "horse", "ship", "truck")
 
 
 class Svhn(ImageTask):

@@ -198,25 +198,10 @@ def count_problems(cells: int) -> dict[int, int]:
     """Distinct problems by split, by walking every choice that the carving can make (small
     grids)."""
     total = cells * cells
-    neighbours = [
-        [
-            n
-            for n, near in (
-                (i - cells, i >= cells),
-                (i + cells, i < total - cells),
-                (i - 1, i % cells > 0),
-                (i + 1, i % cells < cells - 1),
-            )
-            if near
-        ]
-        for i in range(total)
-    ]
-    hashes = {
-        frozenset((a, b)): int(_edge_hash(a, b))
-        for a in range(total)
-        for b in neighbours[a]
-        if a < b
-    }
+    walls = [(i, i + 1) for i in range(total) if (i + 1) % cells]
+    walls += [(i, i + cells) for i in range(total - cells)]
+    hashes = {frozenset(wall): int(_edge_hash(*wall)) for wall in walls}
+    neighbours = [[a + b - i for a, b in walls if i in (a, b)] for i in range(total)]
     counts = {1: 0, 2: 0, 3: 0}
     for start in range(total):
         trees: set[frozenset] = set()

@@ -15,7 +15,7 @@ from einops import rearrange
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
-from tasks.contours import PAPER_TRAINING, ContourTask, check_whole, problem_number
+from tasks.contours import PAPER_TRAINING, ContourTask, check_whole
 from tasks.drawing import pack_rows, paint_max, reduce_into, words_across
 from tasks.paddles import (
     DISC_HALF,
@@ -29,7 +29,7 @@ from tasks.paddles import (
     stamps,
     turn_table,
 )
-from tasks.sampling import SPLIT_NUMBER, below, next_u64, stream_key
+from tasks.sampling import below, next_u64
 
 CANVAS = 300
 BORDER, START = 22, 54  # empty border; least distance of path one's start from the edge, of 300
@@ -114,12 +114,12 @@ def _draw(problem, scene, canvas):
 
 
 @njit(nogil=True, cache=True)
-def _fill(indices, key, split, scene, canvas, by_area, x, labels, targets, mask):
+def _fill(problems, scene, canvas, by_area, x, labels, targets, mask):
     """Draw problems into x float32 [n, size, size] and labels, or targets and mask if these are not
     empty. Returns False where the paths do not fit the canvas."""
     share = np.empty(x.shape[1:], np.float32)
-    for i in range(len(indices)):
-        label, _ = _draw(problem_number(key, indices[i], split), scene, canvas)
+    for i in range(len(problems)):
+        label, _ = _draw(problems[i], scene, canvas)
         if label < 0:
             return False
         reduce_into(canvas.image, x[i], by_area, -0.5)
@@ -247,17 +247,10 @@ class Pathfinder(ContourTask):
 
     def _canvas(self, scene: Scene) -> Canvas:
         side, total = self.canvas, 2 * scene.length + scene.distractors * scene.short
-        return Canvas(
-            np.empty_like(scene.border),
-            np.empty((side, side), np.uint8),
-            np.empty((side, side) if self.segmentation else (0, 0), np.uint8),
-            np.empty((total, 3), np.int32),
-            np.empty((2, 2), np.int32),
-            np.empty((3, 2), np.int64),
-        )
-
-    def _key(self, length: int, seed: int, split: str) -> np.uint64:
-        return stream_key("pathfinder", seed, split, length)
+        image, paddles = np.empty((side, side), np.uint8), np.empty((total, 3), np.int32)
+        marked = np.empty((side, side) if self.segmentation else (0, 0), np.uint8)
+        discs, ends = np.empty((2, 2), np.int32), np.empty((3, 2), np.int64)
+        return Canvas(np.empty_like(scene.border), image, marked, paddles, discs, ends)
 
     def _no_room(self, length: int) -> ValueError:
         return ValueError(
@@ -271,20 +264,9 @@ class Pathfinder(ContourTask):
         dense = (count, self.size, self.size) if self.segmentation else (0, 0, 0)
         labels, targets = np.empty(count, np.int64), np.empty(dense, np.int64)
         mask = np.empty(dense, np.bool_)
-        scene = self._scene(length)
-        fits = _fill(
-            indices,
-            self._key(length, seed, split),
-            SPLIT_NUMBER[split],
-            scene,
-            self._canvas(scene),
-            self.reduction == "area",
-            x,
-            labels,
-            targets,
-            mask,
-        )
-        if not fits:
+        scene, problems = self._scene(length), self.numbers(length, indices, seed, split)
+        canvas, by_area = self._canvas(scene), self.reduction == "area"
+        if not _fill(problems, scene, canvas, by_area, x, labels, targets, mask):
             raise self._no_room(length)
         inputs = torch.from_numpy(x).unsqueeze(1)
         if self.segmentation:
@@ -300,25 +282,18 @@ class Pathfinder(ContourTask):
         """
         self.check_difficulty(difficulty)
         length = int(difficulty)
-        scene, key = self._scene(length), self._key(length, seed, split)
-        problems = [problem_number(key, np.int64(i), SPLIT_NUMBER[split]) for i in indices]
-        canvases = [self._canvas(scene) for _ in indices]
-        answers = [
-            _draw(np.uint64(problem), scene, canvas)
-            for problem, canvas in zip(problems, canvases, strict=True)
-        ]
+        scene, problems = self._scene(length), self.numbers(length, indices, seed, split)
+        canvases = [self._canvas(scene) for _ in problems]
+        answers = [_draw(p, scene, canvas) for p, canvas in zip(problems, canvases, strict=True)]
         labels, chosen = np.array(answers, np.int64).T
         if labels.min() < 0:
             raise self._no_room(length)
-        owner = np.repeat(
-            np.arange(2 + self.distractors, dtype=np.int32),
-            [length, length] + [scene.short] * self.distractors,
-        )
+        pieces = [length, length] + [scene.short] * self.distractors
         return np.stack([canvas.image for canvas in canvases]), PathfinderRecord(
-            np.stack([canvas.paddles for canvas in canvases]),
-            owner,
-            np.stack([canvas.discs for canvas in canvases]),
-            labels,
-            chosen,
-            np.array(problems, np.uint64),
+            paddles=np.stack([canvas.paddles for canvas in canvases]),
+            owner=np.repeat(np.arange(len(pieces), dtype=np.int32), pieces),
+            discs=np.stack([canvas.discs for canvas in canvases]),
+            labels=labels,
+            chosen=chosen,
+            problems=problems,
         )
