@@ -77,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.data_dir is not None:
             options["data_dir"] = given.data_dir
         task = load_task(given.task, **options)
-        difficulty = (
-            task.spec.train_difficulty if given.difficulty is None else _value(given.difficulty)
-        )
+        difficulty: Any = task.spec.train_difficulty
+        if given.difficulty is not None:
+            difficulty = _value(given.difficulty)
         common = {"count": given.count, "seed": given.seed, "split": given.split}
         if given.command == "export":
             path = export(task, difficulty, out=given.out, options=options, **common)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
 import torch
@@ -17,6 +17,11 @@ from foundations.errors import unknown_name
 SPLITS = ("train", "validation", "test")
 
 Difficulty = int | str
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a value is an integer, Python's or NumPy's, and no bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,17 @@ class Batch:
     def __getitem__(self, which: slice | Tensor) -> Batch:
         mask = None if self.mask is None else self.mask[which]
         return Batch(self.inputs[which], self.targets[which], mask)
+
+    def mirrored(self, chosen: Tensor, axis: int) -> Batch:
+        """The problems that a bool [n] picks turned about an axis of S, dense answers with them."""
+
+        def mirror(t: Tensor) -> Tensor:
+            if t.dim() == 1:
+                return t
+            return torch.where(chosen.view(-1, *[1] * (t.dim() - 1)), t.flip(axis), t)
+
+        mask = None if self.mask is None else mirror(self.mask)
+        return Batch(mirror(self.inputs), mirror(self.targets), mask)
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same problems on another device."""
@@ -121,10 +137,10 @@ class Task:
             raise ValueError("give either count or indices")
         if split not in SPLITS:
             raise unknown_name("split", split, SPLITS)
-        if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        if not is_whole(seed) or seed < 0:
             raise ValueError(f"seed must be an integer of at least 0, not {seed!r}")
         if count is not None:
-            if not isinstance(count, (int, np.integer)) or isinstance(count, bool) or count < 1:
+            if not is_whole(count) or count < 1:
                 raise ValueError(f"count must be an integer of at least 1, not {count!r}")
             indices = np.arange(count)
         indices = np.asarray(indices, dtype=np.int64)
@@ -144,8 +160,7 @@ class Task:
             )
 
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Random changes that keep the answer right, drawn on the batch's device; none by
-        default."""
+        """Random changes that keep the answer right, drawn on the batch's device; here none."""
         return batch
 
     def perturb(
@@ -188,11 +203,8 @@ class Task:
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
         """bool [n]: the whole answer is right."""
-        return (
-            (self.predict(logits, batch) == batch.targets).flatten(1).all(1)
-            if self.spec.dense
-            else (self.predict(logits, batch) == batch.targets)
-        )
+        right = self.predict(logits, batch) == batch.targets
+        return right.flatten(1).all(1) if self.spec.dense else right
 
     def element_accuracy(self, logits: Tensor, batch: Batch) -> Tensor:
         """float [n]: the share of the sites that count which are right; 0 or 1 if not dense."""

@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from numba import njit
 from torch import Tensor
 
@@ -47,8 +47,7 @@ def ranks(difficulty: Difficulty, puzzles: int) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class RankedSpec(TaskSpec):
-    """A spec whose difficulties are ranges of ranks; any range that makes sense, not the usual ones
-    alone."""
+    """A spec whose difficulties are ranges of ranks; any that makes sense, not only the usual."""
 
     source: str = ""
 
@@ -161,26 +160,21 @@ class Chess(Task):
         )
         self.by_rank = not mates
         self.mirrors = mates if augment is None else augment == "mirror"
-        facts: dict[str, Any] = {
-            "name": "chess",
-            "in_channels": 12,
-            "spatial_dims": 2,
-            "dense": True,
-            "outputs": 2,
-            "size": (8, 8),
-        }
+        self.spec = TaskSpec(
+            name="chess",
+            in_channels=12,
+            spatial_dims=2,
+            dense=True,
+            outputs=2,
+            difficulties=(1, 2, 3),
+            train_difficulty=1,
+            size=(8, 8),
+            difficulty_label="mate in",
+        )
         if self.by_rank:
-            self.spec = RankedSpec(
-                **facts,
-                difficulties=_HALVES,
-                train_difficulty=_HALVES[0],
-                difficulty_label="rating rank",
-                source=self.source,
-            )
-        else:
-            self.spec = TaskSpec(
-                **facts, difficulties=(1, 2, 3), train_difficulty=1, difficulty_label="mate in"
-            )
+            ranked = {"difficulties": _HALVES, "train_difficulty": _HALVES[0]}
+            facts = vars(self.spec) | ranked | {"difficulty_label": "rating rank"}
+            self.spec = RankedSpec(**facts, source=self.source)
 
     def check_difficulty(self, difficulty: Difficulty) -> None:
         if self.by_rank:
@@ -223,10 +217,7 @@ class Chess(Task):
         if not self.mirrors:
             return batch
         coin = torch.rand(len(batch), device=batch.inputs.device, generator=generator) < 0.5
-        return Batch(
-            torch.where(coin[:, None, None, None], batch.inputs.flip(-1), batch.inputs),
-            torch.where(coin[:, None, None], batch.targets.flip(-1), batch.targets),
-        )
+        return batch.mirrored(coin, -1)
 
     def predict(self, logits: Tensor, batch: Batch) -> Tensor:
         """int64 [n, 8, 8]: 1 on the two squares with the highest score for class 1."""
@@ -244,8 +235,7 @@ class Chess(Task):
         return draw_boards(inputs)
 
 
-# --- drawing
-# -----------------------------------------------------------------------------------------
+# --- drawing ---
 
 _GLYPHS = {
     "K": ("...#...", ".#####.", "...#...", ".#.#.#.", "#######", ".#####.", ".#####."),
@@ -268,9 +258,8 @@ def draw_boards(planes: Tensor) -> Tensor:
     light = ((rank + file) % 2 == 1)[None].float()  # a1 is dark
     colours = torch.tensor([_LIGHT, _DARK])
     squares = colours[0].view(3, 1, 1) * light + colours[1].view(3, 1, 1) * (1 - light)
-    board = squares.repeat_interleave(8, 1).repeat_interleave(8, 2)[None]
-    ink = [
-        torch.einsum("npij,prc->nirjc", planes.cpu()[:, part], glyphs).reshape(-1, 1, 64, 64)
-        for part in (slice(0, 6), slice(6, 12))
-    ]
-    return board * (1 - ink[0] - ink[1]) + ink[0]
+    board = repeat(squares, "c rank file -> 1 c (rank h) (file w)", h=8, w=8)
+    sides = rearrange(planes.cpu(), "n (side piece) rank file -> side n piece rank file", side=2)
+    ink = torch.einsum("snprf,phw->snrhfw", sides, glyphs)
+    white, black = rearrange(ink, "side n rank h file w -> side n 1 (rank h) (file w)")
+    return board * (1 - white - black) + white

@@ -15,9 +15,10 @@ import shutil
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import chess
 import numpy as np
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 #: Plane order of the published encoding.
 PIECES = (chess.KING, chess.QUEEN, chess.BISHOP, chess.KNIGHT, chess.ROOK, chess.PAWN)
+Encoded = tuple[dict[str, np.ndarray], list[str]]  # columns, and what was left out: see `encoded`
 FORMAT = 1  # of the stored data set; part of its name
 _NAMED = 8  # how many left-out lines a message names
 
@@ -52,21 +54,21 @@ class Malformed(ValueError):
     """A row that is no puzzle; it is left out, counted and named."""
 
 
-# --- rows of a file
-# ----------------------------------------------------------------------------------
+# --- rows of a file ---
 
 
 #: What text, CSV and both packers raise for a file that is not what its name says.
 _UNREADABLE = (EOFError, OSError, UnicodeDecodeError, csv.Error, zlib.error, zstandard.ZstdError)
 
 
-def _text(path: Path, raw: io.IOBase) -> io.TextIOBase:
+def _text(path: Path, raw: IO[bytes]) -> io.TextIOWrapper:
     """The text of an open file, unpacked if its name ends in .gz or .zst."""
+    unpacked: Any = raw
     if path.suffix == ".gz":
-        raw = gzip.GzipFile(fileobj=raw)
+        unpacked = gzip.GzipFile(fileobj=raw)
     elif path.suffix == ".zst":
-        raw = zstandard.ZstdDecompressor().stream_reader(raw)
-    return io.TextIOWrapper(raw, encoding="utf-8", newline="")
+        unpacked = zstandard.ZstdDecompressor().stream_reader(raw)
+    return io.TextIOWrapper(unpacked, encoding="utf-8", newline="")
 
 
 def _looks_like_fen(field: str) -> bool:
@@ -113,25 +115,14 @@ def rows_of_csv(path: Path, data: bytes) -> Iterator[Row]:
         at, header = _columns(first)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    solves = "matein" in at
-    fen, moves, rating = at.values()
-    most = max(at.values())
-    if not header:
-        yield _row(1, first, fen, moves, rating, most, solves)
-    for fields in lines:
-        yield _row(lines.line_num, fields, fen, moves, rating, most, solves)
+    puzzles = ((lines.line_num, fields) for fields in lines)
+    for number, fields in puzzles if header else chain([(1, first)], puzzles):
+        whole = len(fields) > max(at.values())
+        fen, moves, rating = (fields[i] if whole else "" for i in at.values())
+        yield Row(number, fen, moves, rating, solves="matein" in at)
 
 
-def _row(
-    number: int, fields: list[str], fen: int, moves: int, rating: int, most: int, solves: bool
-) -> Row:
-    if len(fields) <= most:
-        return Row(number, "", "", "", solves)
-    return Row(number, fields[fen], fields[moves], fields[rating], solves)
-
-
-# --- one puzzle
-# --------------------------------------------------------------------------------------
+# --- one puzzle ---
 
 
 def _flipped(squares: int) -> int:
@@ -179,11 +170,10 @@ def solve(row: Row) -> tuple[chess.Board, chess.Move, int]:
     return board, answer, rating
 
 
-# --- a whole source
-# ----------------------------------------------------------------------------------
+# --- a whole source ---
 
 
-def encoded(rows: Iterable[Row], name: str) -> tuple[dict[str, np.ndarray], list[str]]:
+def encoded(rows: Iterable[Row], name: str) -> Encoded:
     """(columns, what was left out) of all rows.
 
     Columns: planes uint64 [n, 12], origin and to uint8 [n], rating int32 [n], line int64 [n]. A
@@ -266,7 +256,7 @@ def _store(columns: dict[str, np.ndarray], left_out: list[str], folder: Path) ->
         pass
 
 
-def _stored(folder: Path) -> tuple[dict[str, np.ndarray], list[str]] | None:
+def _stored(folder: Path) -> Encoded | None:
     """What `_store` kept, or None."""
     import datasets
 
@@ -280,33 +270,35 @@ def _stored(folder: Path) -> tuple[dict[str, np.ndarray], list[str]] | None:
     return columns, left_out
 
 
-def read_file(path: Path) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_file(path: Path) -> Encoded:
     """`encoded` of a CSV file, from the Arrow data set kept under the hash of its content if there
     is one."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"can't read chess puzzles from {path}: {error.strerror}") from None
-    digest = hashlib.sha256(f"{FORMAT} {path.suffix} ".encode() + data).hexdigest()[:24]
-    folder = _folder() / digest
-    held = _stored(folder)
-    if held is None:
-        try:
-            held = encoded(rows_of_csv(path, data), str(path))
-        except _UNREADABLE as error:
-            raise ValueError(f"can't read chess puzzles from {path}: {error}") from None
-        _store(*held, folder)
-    return held
+    try:
+        return _kept(
+            f"{FORMAT} {path.suffix} ".encode() + data, lambda: rows_of_csv(path, data), str(path)
+        )
+    except _UNREADABLE as error:
+        raise ValueError(f"can't read chess puzzles from {path}: {error}") from None
 
 
-def read_hub(hub_id: str, advice: str) -> tuple[dict[str, np.ndarray], list[str]]:
+def read_hub(hub_id: str, advice: str) -> Encoded:
     """`encoded` of the hub's puzzles, kept like those of a file under the fingerprint of the data
     set."""
     found = hub_dataset(hub_id, None, "train", advice)
-    folder = _folder() / hashlib.sha256(f"{FORMAT} {found._fingerprint}".encode()).hexdigest()[:24]
+    mark = f"{FORMAT} {found._fingerprint}".encode()
+    return _kept(mark, lambda: _rows_of_dataset(found), hub_id)
+
+
+def _kept(mark: bytes, rows: Callable[[], Iterable[Row]], name: str) -> Encoded:
+    """`encoded` rows, from the data set kept under the hash of `mark` if there is one."""
+    folder = _folder() / hashlib.sha256(mark).hexdigest()[:24]
     held = _stored(folder)
     if held is None:
-        held = encoded(_rows_of_dataset(found), hub_id)
+        held = encoded(rows(), name)
         _store(*held, folder)
     return held
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from numba import njit
 from torch import Tensor
 
 from foundations.errors import unknown_name
-from tasks.base import Batch, Task
+from tasks.base import Batch, Difficulty, Task, is_whole
 from tasks.drawing import REDUCTIONS
-from tasks.sampling import mix, next_u64, stream
+from tasks.sampling import SPLIT_NUMBER, mix, next_u64, split_of_hash, stream, stream_key
 
 #: The sample-efficiency runs of Lüddecke and Ecker: Adam at a constant rate, stopping early after
 #: 20 validations, one every 100 steps, without a better loss.
@@ -27,37 +25,30 @@ PAPER_TRAINING = {
     "patience": 20,
 }
 
-SPLIT_NUMBER = {"train": 1, "validation": 2, "test": 3}
-_TEN = np.uint64(10)
 _SALT = np.uint64(0xC0270025)
 
 
 @njit
 def split_of(problem):
     """1 train, 2 validation, 3 test: the hash of the problem's number decides, 80 : 10 : 10."""
-    bucket = mix(problem ^ _SALT) % _TEN
-    if bucket == 0:
-        return 2
-    return 3 if bucket == 1 else 1
+    return split_of_hash(mix(problem ^ _SALT))
 
 
-@njit
-def problem_number(key, index, wanted_split):
-    """The uint64 that a drawing is a pure function of: the first of the stream in the wanted split.
-
-    A number belongs to one split whatever the seed, so no drawing can be in two splits.
-    """
-    state = stream(key, index)
-    problem = next_u64(state)
-    while split_of(problem) != wanted_split:
-        problem = next_u64(state)
-    return problem
+@njit(nogil=True)
+def _problem_numbers(key, indices, wanted_split):
+    """The first number of each problem's stream that is in the wanted split."""
+    problems = np.empty(len(indices), np.uint64)
+    for i in range(len(indices)):
+        state = stream(key, indices[i])
+        problems[i] = next_u64(state)
+        while split_of(problems[i]) != wanted_split:
+            problems[i] = next_u64(state)
+    return problems
 
 
 def check_whole(what: str, value: object, low: int, high: int) -> int:
     """`value` as an int; ValueError unless it is a whole number from low to high."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or not low <= value <= high:
+    if not is_whole(value) or not low <= value <= high:
         raise ValueError(f"{what} must be a whole number from {low} to {high}, not {value!r}")
     return int(value)
 
@@ -78,23 +69,22 @@ class ContourTask(Task):
         self.reduction = reduction
         self.flips = bool(flips)
 
+    def numbers(
+        self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str
+    ) -> np.ndarray:
+        """uint64 [n]: the numbers that the drawings of problems `indices` are pure functions of.
+
+        A number belongs to one split whatever the seed, so no drawing can be in two splits.
+        """
+        key = stream_key(self.spec.name, seed, split, self.spec.level(difficulty))
+        return _problem_numbers(key, np.asarray(indices, np.int64), SPLIT_NUMBER[split])
+
     def augment(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Mirror each problem left-right and top-bottom with probability one half each, if
-        `flips`."""
-        if not self.flips:
-            return batch
-        device = batch.inputs.device
-        for axis in (-1, -2):
+        """Mirror each problem left-right and top-bottom, half of the time each, if `flips`."""
+        for axis in (-1, -2) if self.flips else ():
+            device = batch.inputs.device
             chosen = torch.rand(len(batch), generator=generator, device=device) < 0.5
-
-            def mirror(t: Tensor, axis: int = axis, chosen: Tensor = chosen) -> Tensor:
-                where = chosen.view(-1, *[1] * (t.dim() - 1))
-                return torch.where(where, t.flip(axis), t)
-
-            batch = replace(batch, inputs=mirror(batch.inputs))
-            if self.spec.dense:
-                mask = None if batch.mask is None else mirror(batch.mask)
-                batch = replace(batch, targets=mirror(batch.targets), mask=mask)
+            batch = batch.mirrored(chosen, axis)
         return batch
 
     def picture(self, inputs: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ Bitmaps carry one empty word on either side, so that shapes may hang over the ed
 from __future__ import annotations
 
 import numpy as np
+from einops import rearrange
 from numba import njit
 
 _ONE = np.uint64(1)
@@ -19,7 +20,7 @@ _S1, _S2, _S4, _S56 = (np.uint64(s) for s in (1, 2, 4, 56))
 REDUCTIONS = ("nearest", "area")
 
 
-# --- stamps, made once with NumPy --------------------------------------------------------------
+# --- stamps, made once with NumPy ---
 
 
 def lanczos_halving(side: int) -> np.ndarray:
@@ -94,7 +95,14 @@ def pack_rows(shape: np.ndarray) -> np.ndarray:
     return (shape.astype(np.uint64) * powers).sum(-1, dtype=np.uint64)
 
 
-# --- bitmaps ----------------------------------------------------------------------------------
+def unpack_rows(bitmap: np.ndarray, side: int) -> np.ndarray:
+    """bool [..., side, side] of a bitmap uint64 [..., side, words]."""
+    ones = (bitmap[..., None] >> np.arange(64, dtype=np.uint64)) & _ONE
+    pixels = rearrange(ones, "... row word bit -> ... row (word bit)")
+    return pixels[..., 64 : 64 + side].astype(bool)
+
+
+# --- bitmaps ---
 
 
 def words_across(side: int) -> int:
@@ -154,6 +162,12 @@ def count_ones(word):
 
 
 @njit(inline="always")
+def distance(a, b):
+    """Pixels between two places (row, column)."""
+    return np.hypot(np.float64(a[0] - b[0]), np.float64(a[1] - b[1]))
+
+
+@njit(inline="always")
 def area(bits):
     """Set bits of the whole bitmap."""
     total = 0
@@ -186,7 +200,7 @@ def window_count(bits, top, left, side, side_mask):
     return total
 
 
-# --- painting ---------------------------------------------------------------------------------
+# --- painting ---
 
 
 @njit(inline="always")
@@ -218,7 +232,7 @@ def fill_square(image, top, left, side):
             image[r, c] = 255
 
 
-# --- reduction --------------------------------------------------------------------------------
+# --- reduction ---
 
 
 @njit(inline="always")
@@ -262,11 +276,3 @@ def reduce_into(image, out, by_area, low):
         _reduce_area(image, out, np.float32(low))
     else:
         _reduce_nearest(image, out, np.float32(low))
-
-
-def reduce(image: np.ndarray, size: int, reduction: str = "nearest") -> np.ndarray:
-    """float32 [size, size] in -0.5..0.5 of a square uint8 picture: what the tasks do to a
-    canvas."""
-    out = np.empty((size, size), np.float32)
-    reduce_into(np.ascontiguousarray(image), out, reduction == "area", -0.5)
-    return out

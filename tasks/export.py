@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from einops import rearrange, repeat
 from torch import Tensor
 
 from tasks.base import Batch, Difficulty, Task
@@ -16,12 +17,12 @@ from tasks.base import Batch, Difficulty, Task
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
+    from PIL import Image
 
 _CHUNK = 256  # problems made and written at a time
 
 
-# --- parquet
-# -----------------------------------------------------------------------------------------
+# --- parquet ---
 
 
 def _array(shape: tuple[int, ...], dtype: str) -> Any:
@@ -35,26 +36,32 @@ def _array(shape: tuple[int, ...], dtype: str) -> Any:
     return {2: datasets.Array2D, 3: datasets.Array3D}[len(shape)](shape=shape, dtype=dtype)
 
 
+#: The parts of a problem: their type and what they are.
+_PARTS = {
+    "inputs": ("float32", "what a network reads"),
+    "targets": ("int64", "right answer, 0 to {most}"),
+    "mask": ("bool", "the sites that count"),
+}
+
+
+def _shapes(batch: Batch) -> dict[str, tuple[int, ...]]:
+    """The shape of one problem's parts, those that the task has."""
+    parts = {name: getattr(batch, name) for name in _PARTS}
+    return {name: tuple(part.shape[1:]) for name, part in parts.items() if part is not None}
+
+
 def _features(batch: Batch) -> datasets.Features:
     import datasets
 
-    columns = {
-        "index": datasets.Value("int64"),
-        "inputs": _array(tuple(batch.inputs.shape[1:]), "float32"),
-        "targets": _array(tuple(batch.targets.shape[1:]), "int64"),
-    }
-    if batch.mask is not None:
-        columns["mask"] = _array(tuple(batch.mask.shape[1:]), "bool")
-    return datasets.Features(columns)
+    columns = {name: _array(shape, _PARTS[name][0]) for name, shape in _shapes(batch).items()}
+    return datasets.Features({"index": datasets.Value("int64")} | columns)
 
 
 def _table(batch: Batch, first: int, features: datasets.Features) -> pa.Table:
     import datasets
 
     columns = {"index": list(range(first, first + len(batch)))}
-    for name in ("inputs", "targets", "mask"):
-        if name in features:
-            columns[name] = list(getattr(batch, name).numpy())
+    columns |= {name: list(getattr(batch, name).numpy()) for name in _shapes(batch)}
     made = datasets.Dataset.from_dict(columns, features=features)
     return made.with_format("arrow")[:]
 
@@ -109,82 +116,108 @@ def _card(
     """The data card: what is in it and how it was made."""
     spec = task.spec
     about = textwrap.dedent(" " * 4 + (type(task).__doc__ or "").strip()).strip()
-    rows = [("index", "number of the problem", "int64", ())]
-    rows += [("inputs", "what a network reads", "float32", one.inputs.shape[1:])]
-    answer = f"right answer, 0 to {max(spec.outputs, 2) - 1}"
-    rows += [("targets", answer, "int64", one.targets.shape[1:])]
-    if one.mask is not None:
-        rows += [("mask", "the sites that count", "bool", one.mask.shape[1:])]
-    columns = [
-        f"| `{name}` | {what} | {kind} {list(shape) or ''} |" for name, what, kind, shape in rows
-    ]
+    columns = "\n".join(
+        f"| `{name}` | {what.format(most=max(spec.outputs, 2) - 1)} | {dtype} {list(shape) or ''} |"
+        for name, shape in _shapes(one).items()
+        for dtype, what in [_PARTS[name]]
+    )
     settings = "".join(f" --set {key}={value}" for key, value in options.items())
     kind = "image-segmentation" if spec.dense else "image-classification"
-    lines = [
-        "---",
-        f"pretty_name: {spec.name}, {spec.difficulty_label} {difficulty}",
-        *([f"task_categories: [{kind}]"] if spec.spatial_dims == 2 else []),
-        "configs:",
-        "- config_name: default",
-        "  data_files:",
-        f"  - split: {split}",
-        f"    path: data/{split}-*.parquet",
-        "---",
-        "",
-        f"# {spec.name}, {spec.difficulty_label} {difficulty}",
-        "",
-        about,
-        "",
-        (
-            f"{count:,} {split} problems of {spec.difficulty_label} {difficulty}, seed {seed}. "
-            f"The best constant answer is right on {spec.chance:.2%} of problems."
-        ),
-        "",
-        "| column | what | type |",
-        "|---|---|---|",
-        *columns,
-        "",
-        "Made by, and the same again from:",
-        "",
-        (
-            f"    python -m tasks export {spec.name} --difficulty {difficulty} --count {count}"
-            f" --seed {seed} --split {split}{settings} --out DIR"
-        ),
-        "",
-        "Read it with:",
-        "",
-        "```python",
-        f'datasets.load_dataset("DIR", split="{split}").with_format("torch")',
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
+    categories = f"task_categories: [{kind}]\n" if spec.spatial_dims == 2 else ""
+    level = f"{spec.difficulty_label} {difficulty}"
+    return f"""\
+---
+pretty_name: {spec.name}, {level}
+{categories}configs:
+- config_name: default
+  data_files:
+  - split: {split}
+    path: data/{split}-*.parquet
+---
+
+# {spec.name}, {level}
+
+{about}
+
+{count:,} {split} problems of {level}, seed {seed}. The best constant answer is right on \
+{spec.chance:.2%} of problems.
+
+| column | what | type |
+|---|---|---|
+| `index` | number of the problem | int64  |
+{columns}
+
+Made by, and the same again from:
+
+    python -m tasks export {spec.name} --difficulty {difficulty} --count {count} --seed {seed} \
+--split {split}{settings} --out DIR
+
+Read it with:
+
+```python
+datasets.load_dataset("DIR", split="{split}").with_format("torch")
+```
+"""
 
 
-# --- pictures
-# ----------------------------------------------------------------------------------------
+# --- pictures ---
 
 _INK, _PAPER, _ANSWER = (25, 25, 30), (255, 255, 255), (0.0, 0.45, 0.70)
 _CELL, _GAP, _TITLE = 224, 14, 22
 
 
-def _enlarged(picture: Tensor, side: int) -> np.ndarray:
-    """uint8 [H, W, 3] of float [3, h, w]: whole pixels, the longer side about `side`."""
-    pixels = (picture.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    times = max(1, side // max(pixels.shape[:2]))
+def _enlarged(picture: Tensor) -> np.ndarray:
+    """uint8 [H, W, 3] of float [3, h, w]: whole pixels, the longer side about `_CELL`."""
+    pixels = rearrange((picture.clamp(0, 1) * 255).round().to(torch.uint8), "c h w -> h w c")
+    wide = max(1, _CELL // max(pixels.shape[:2]))
     # A string is one row of pixels: made taller, or nobody would see it.
-    tall = times * (8 if pixels.shape[0] == 1 else 1)
-    return pixels.repeat(tall, 0).repeat(times, 1)
+    tall = wide * (8 if pixels.shape[0] == 1 else 1)
+    return repeat(pixels.numpy(), "h w c -> (h tall) (w wide) c", tall=tall, wide=wide)
 
 
 def _with_answer(picture: Tensor, target: Tensor) -> Tensor:
     """A picture [3, H, W] with the sites of a dense answer painted; the picture may have more
     pixels a site."""
     marks = (target if target.dim() == 2 else target[None]) != 0
-    for axis in (0, 1):
-        marks = marks.repeat_interleave(picture.shape[1 + axis] // marks.shape[axis], axis)
+    tall, wide = picture.shape[1] // marks.shape[0], picture.shape[2] // marks.shape[1]
+    marks = repeat(marks, "h w -> (h tall) (w wide)", tall=tall, wide=wide)
     colour = torch.tensor(_ANSWER).view(3, 1, 1)
     return torch.where(marks, 0.35 * picture + 0.65 * colour, picture)
+
+
+def _tile(task: Task, picture: Tensor, target: Tensor, number: int) -> tuple[str, list[np.ndarray]]:
+    """A problem's title, and its picture with, if its answer is dense, a second one of that."""
+    if task.spec.dense:
+        both = [picture, _with_answer(picture, target)]
+        return f"problem {number} and its answer", [_enlarged(part) for part in both]
+    return f"problem {number}: answer {int(target)}", [_enlarged(picture)]
+
+
+def _page(heading: str, tiles: list[tuple[str, list[np.ndarray]]]) -> Image.Image:
+    """Titled tiles of one size in rows under a heading."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    parts = len(tiles[0][1])
+    height, width = tiles[0][1][0].shape[:2]
+    stacked = width > 2 * height  # strings go below each other
+    step_x, step_y = (0, height + 4) if stacked else (width + 4, 0)
+    tile_width, tile_height = (parts - 1) * step_x + width, (parts - 1) * step_y + height + _TITLE
+    columns = max(1, min(len(tiles), 1200 // (tile_width + _GAP)))
+    rows = -(-len(tiles) // columns)
+    size = (
+        max(columns * (tile_width + _GAP) + _GAP, 420),
+        rows * (tile_height + _GAP) + _GAP + _TITLE + 6,
+    )
+    page = Image.new("RGB", size, _PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
+    draw.text((_GAP, 8), heading, _INK, ImageFont.load_default(16))
+    for i, (title, pictures) in enumerate(tiles):
+        x = _GAP + (i % columns) * (tile_width + _GAP)
+        y = _TITLE + 6 + _GAP + (i // columns) * (tile_height + _GAP)
+        draw.text((x, y), title, _INK, font)
+        for j, part in enumerate(pictures):
+            page.paste(Image.fromarray(part), (x + j * step_x, y + _TITLE + j * step_y))
+    return page
 
 
 def preview(
@@ -201,47 +234,10 @@ def preview(
     A dense answer is painted over a second copy of the problem; any other is in its title.
     ValueError for whatever the task can't do, and for a file name that no image format has.
     """
-    from PIL import Image, ImageDraw, ImageFont
-
     batch = task.sample(difficulty, count, seed, split)
-    pictures = task.picture(batch.inputs)
-    tiles = []
-    for i in range(count):
-        parts = [_enlarged(pictures[i], _CELL)]
-        if task.spec.dense:
-            parts.append(_enlarged(_with_answer(pictures[i], batch.targets[i]), _CELL))
-            title = f"problem {i} and its answer"
-        else:
-            title = f"problem {i}: answer {int(batch.targets[i])}"
-        tiles.append((title, parts))
-    height, width = tiles[0][1][0].shape[:2]
-    stacked = width > 2 * height  # strings go below each other
-    across = 1 if stacked else len(tiles[0][1])
-    down = len(tiles[0][1]) if stacked else 1
-    tile_width = across * width + (across - 1) * 4
-    tile_height = _TITLE + down * height + (down - 1) * 4
-    columns = max(1, min(count, 1200 // (tile_width + _GAP)))
-    rows = -(-count // columns)
-    page = Image.new(
-        "RGB",
-        (
-            max(columns * (tile_width + _GAP) + _GAP, 420),
-            rows * (tile_height + _GAP) + _GAP + _TITLE + 6,
-        ),
-        _PAPER,
-    )
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
-    spec = task.spec
-    heading = f"{spec.name}, {spec.difficulty_label} {difficulty}, {split}, seed {seed}"
-    draw.text((_GAP, 8), heading, _INK, ImageFont.load_default(16))
-    for i, (title, parts) in enumerate(tiles):
-        x = _GAP + (i % columns) * (tile_width + _GAP)
-        y = _TITLE + 6 + _GAP + (i // columns) * (tile_height + _GAP)
-        draw.text((x, y), title, _INK, font)
-        for j, part in enumerate(parts):
-            at = (
-                (x, y + _TITLE + j * (height + 4)) if stacked else (x + j * (width + 4), y + _TITLE)
-            )
-            page.paste(Image.fromarray(part), at)
+    pairs = zip(task.picture(batch.inputs), batch.targets, strict=True)
+    tiles = [_tile(task, *pair, number) for number, pair in enumerate(pairs)]
+    level = f"{task.spec.difficulty_label} {difficulty}"
+    page = _page(f"{task.spec.name}, {level}, {split}, seed {seed}", tiles)
     out.parent.mkdir(parents=True, exist_ok=True)
     page.save(out)

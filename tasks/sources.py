@@ -99,14 +99,10 @@ def local_dataset(folder: str | os.PathLike[str], split: str) -> Dataset:
         raise ValueError(
             f"data_dir {str(folder)!r} has neither {split}*.parquet nor pictures in {split}/CLASS/"
         )
+    files = {split: [str(file) for file in tables or pictures]}
     with quiet(offline=True):
         if tables:
-            return datasets.load_dataset(
-                "parquet", data_files={split: [str(t) for t in tables]}, split=split
-            )
+            return datasets.load_dataset("parquet", data_files=files, split=split)
         return datasets.load_dataset(
-            "imagefolder",
-            data_files={split: [str(p) for p in pictures]},
-            drop_labels=False,
-            split=split,
+            "imagefolder", data_files=files, drop_labels=False, split=split
         )

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from string import ascii_uppercase
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +32,7 @@ def arc(
 def _plain(pieces: int) -> dict[str, list[Stroke]]:
     """The basic forms; `pieces`: straight pieces in an arc (few make an angular font)."""
 
-    def curve(*args: float) -> Stroke:
-        return arc(*args, pieces=pieces)
+    curve = partial(arc, pieces=pieces)
 
     return {
         "A": [[(0, 0), (0.35, 1), (0.7, 0)], [(0.126, 0.36), (0.574, 0.36)]],
@@ -106,60 +106,15 @@ def _schoolbook() -> dict[str, list[Stroke]]:
 
 def _square() -> dict[str, list[Stroke]]:
     """Forms without curves."""
+    hook: Stroke = [(0.6, 0.84), (0.46, 1), (0.14, 1), (0, 0.84), (0, 0.16), (0.14, 0)]
+    ring: Stroke = [(0.16, 1), (0, 0.84), (0, 0.16), (0.16, 0), (0.5, 0), (0.66, 0.16)]
+    ring += [(0.66, 0.84), (0.5, 1), (0.16, 1)]
     return {
-        "C": [
-            [
-                (0.6, 0.84),
-                (0.46, 1),
-                (0.14, 1),
-                (0, 0.84),
-                (0, 0.16),
-                (0.14, 0),
-                (0.46, 0),
-                (0.6, 0.16),
-            ]
-        ],
-        "G": [
-            [
-                (0.6, 0.84),
-                (0.46, 1),
-                (0.14, 1),
-                (0, 0.84),
-                (0, 0.16),
-                (0.14, 0),
-                (0.6, 0),
-                (0.6, 0.44),
-                (0.34, 0.44),
-            ]
-        ],
+        "C": [[*hook, (0.46, 0), (0.6, 0.16)]],
+        "G": [[*hook, (0.6, 0), (0.6, 0.44), (0.34, 0.44)]],
         "J": [[(0.2, 1), (0.54, 1), (0.54, 0.16), (0.4, 0), (0.12, 0), (0, 0.16), (0, 0.3)]],
-        "O": [
-            [
-                (0.16, 1),
-                (0, 0.84),
-                (0, 0.16),
-                (0.16, 0),
-                (0.5, 0),
-                (0.66, 0.16),
-                (0.66, 0.84),
-                (0.5, 1),
-                (0.16, 1),
-            ]
-        ],
-        "Q": [
-            [
-                (0.16, 1),
-                (0, 0.84),
-                (0, 0.16),
-                (0.16, 0),
-                (0.5, 0),
-                (0.66, 0.16),
-                (0.66, 0.84),
-                (0.5, 1),
-                (0.16, 1),
-            ],
-            [(0.4, 0.3), (0.72, -0.06)],
-        ],
+        "O": [ring],
+        "Q": [ring, [(0.4, 0.3), (0.72, -0.06)]],
         "S": [[(0.6, 1), (0.0, 1), (0.0, 0.54), (0.6, 0.46), (0.6, 0), (0, 0)]],
         "U": [[(0, 1), (0, 0.16), (0.14, 0), (0.48, 0), (0.62, 0.16), (0.62, 1)]],
         "W": [[(0, 1), (0.06, 0), (0.42, 0.7), (0.78, 0), (0.84, 1)]],
@@ -172,9 +127,10 @@ def rounded(stroke: Stroke, radius: float = 0.14, pieces: int = 6) -> Stroke:
     points = np.array(stroke, dtype=float)
     out = [points[0]]
     for before, corner, after in zip(points[:-2], points[1:-1], points[2:], strict=True):
-        reach_in, reach_out = np.linalg.norm(before - corner), np.linalg.norm(after - corner)
-        start = corner + (before - corner) * min(0.5, radius / max(reach_in, 1e-9))
-        stop = corner + (after - corner) * min(0.5, radius / max(reach_out, 1e-9))
+        start, stop = (
+            corner + away * min(0.5, radius / max(float(np.linalg.norm(away)), 1e-9))
+            for away in (before - corner, after - corner)
+        )
         t = np.linspace(0, 1, pieces + 1)[:, None]
         out.extend((1 - t) ** 2 * start + 2 * t * (1 - t) * corner + t**2 * stop)
     out.append(points[-1])
@@ -240,14 +196,22 @@ def resampled(stroke: Stroke, step: float = STEP) -> np.ndarray:
     return np.stack([np.interp(at, along, points[:, 0]), np.interp(at, along, points[:, 1])], 1)
 
 
-@lru_cache(maxsize=4)
-def alphabet(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Alphabet(NamedTuple):
     """All letters of some fonts, ready for compiled code.
 
-    Returns points float64 [m, 2], (row, column) with rows downwards, each letter centred on the
-    mean of its points; starts uint8 [m], 1 where a stroke begins; bounds int64 [fonts, 26, 2], each
-    letter's range of points. ValueError for no or unknown names.
+    points: float64 [m, 2], (row, column) with rows downwards, each letter centred on the mean of
+    its points. starts: uint8 [m], 1 where a stroke begins. bounds: int64 [fonts, 26, 2], each
+    letter's range of points.
     """
+
+    points: np.ndarray
+    starts: np.ndarray
+    bounds: np.ndarray
+
+
+@lru_cache(maxsize=4)
+def alphabet(names: tuple[str, ...]) -> Alphabet:
+    """The letters of fonts; ValueError for no or unknown names."""
     known = {font.name: font for font in FONTS}
     if not names or any(name not in known for name in names):
         raise ValueError(f"fonts must be some of {', '.join(known)}, not {names!r}")
@@ -263,4 +227,5 @@ def alphabet(names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray
             starts.extend([1] + [0] * (len(s) - 1) for s in strokes)
             bounds[f, i] = total, total + len(whole)
             total += len(whole)
-    return np.vstack(points), np.concatenate([np.array(s, np.uint8) for s in starts]), bounds
+    begins = np.concatenate([np.array(s, np.uint8) for s in starts])
+    return Alphabet(np.vstack(points), begins, bounds)

@@ -4,14 +4,21 @@ import commands
 import numpy as np
 import pytest
 import torch
+from drawings import (
+    SEEDS,
+    SPLIT,
+    accuracy_by_distance,
+    check_that_a_problem_depends_on_its_place_alone,
+    check_that_splits_share_no_problem_and_no_image,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
 from tasks import load_task
-from tasks.cabc import CANVAS, LEVELS, NEAREST_RINGS, OVERLAP, RING_CLEAR, STROKE, ClutteredABC
-from tasks.contours import split_of
+from tasks.cabc import CANVAS, LEVELS, NEAREST_RINGS, ClutteredABC
+from tasks.letters import OVERLAP, RING_CLEAR, STROKE
 from tasks.strokes import FONTS, STEP, alphabet
 
 REFERENCE = commands.SHARED / "reference" / "cabc"
@@ -119,40 +126,20 @@ def test_classes_are_balanced_and_ring_distance_and_ink_say_nothing_of_them(diff
     images, record = TASK.draw_with_record(difficulty, np.arange(800), seed=1)
     labels = record.labels
     assert abs(labels.mean() - 0.5) < 0.07  # 4 standard errors
-    values = np.hypot(*(record.rings[:, 0] - record.rings[:, 1]).T)
-    edges = np.quantile(values, np.linspace(0, 1, 13)[1:-1])
-    bins = np.digitize(values, edges)
-    votes = np.zeros(12)
-    np.add.at(votes, bins[:400], 2 * labels[:400] - 1)
-    accuracy = ((votes[bins[400:]] > 0) == labels[400:]).mean()
-    assert abs(accuracy - 0.5) < 0.1  # 4 standard errors
+    assert abs(accuracy_by_distance(record.rings, labels) - 0.5) < 0.1  # 4 standard errors
     ink = images.mean((1, 2))
     one, zero = ink[labels == 1], ink[labels == 0]
     assert abs(one.mean() - zero.mean()) < 4 * np.sqrt(ink.var() * 4 / 800)
 
 
 @settings(max_examples=8, deadline=None)
-@given(
-    st.integers(0, 2**31),
-    st.sampled_from(list(LEVELS)),
-    st.sampled_from(["train", "validation", "test"]),
-)
+@given(SEEDS, st.sampled_from(list(LEVELS)), SPLIT)
 def test_a_problem_depends_on_nothing_but_its_place(seed, difficulty, split):
-    whole = TASK.sample(difficulty, 5, seed=seed, split=split)
-    some = TASK.sample(difficulty, seed=seed, split=split, indices=[4, 1])
-    assert torch.equal(some.inputs, whole.inputs[[4, 1]])
-    assert torch.equal(some.targets, whole.targets[[4, 1]])
+    check_that_a_problem_depends_on_its_place_alone(TASK, difficulty, seed, split)
 
 
 def test_splits_share_no_problem_and_no_image():
-    seen = {}
-    for number, split in enumerate(("train", "validation", "test"), start=1):
-        for seed in (0, 1):
-            images, record = TASK.draw_with_record("easy", np.arange(40), seed, split)
-            assert {split_of(p) for p in record.problems} == {number}
-            for image in images:
-                assert seen.setdefault(image.tobytes(), (split, seed)) == (split, seed)
-    assert len(seen) == 240
+    check_that_splits_share_no_problem_and_no_image(TASK, "easy", 40)
 
 
 def test_batches_are_the_reduced_drawings():

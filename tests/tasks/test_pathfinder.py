@@ -6,14 +6,21 @@ import commands
 import numpy as np
 import pytest
 import torch
+from drawings import (
+    SEEDS,
+    SPLIT,
+    accuracy_by_distance,
+    check_that_a_problem_depends_on_its_place_alone,
+    check_that_splits_share_no_problem_and_no_image,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
 
 from tasks import load_task
-from tasks.contours import split_of
-from tasks.pathfinder import LENGTH, PAIR, PITCH, REACH, Pathfinder, direction_angles, directions
+from tasks.paddles import LENGTH, PAIR, PITCH, REACH, direction_angles, directions
+from tasks.pathfinder import Pathfinder
 
 REFERENCE = commands.SHARED / "reference" / "pathfinder"
 TASK = Pathfinder()
@@ -149,50 +156,28 @@ def test_pixel_statistics_do_not_tell_the_classes_apart(length):
     assert abs(one.mean() / zero.mean() - 1) < 0.01
 
 
-def distances(task, length, count):
-    _, record = task.draw_with_record(length, np.arange(count))
-    apart = record.discs[:, 0] - record.discs[:, 1]
-    return np.hypot(*apart.T), record.labels
-
-
-def best_by_distance(values, labels):
-    """Accuracy on the second half of a classifier by bins of distance learned on the first half."""
-    edges = np.quantile(values, np.linspace(0, 1, 13)[1:-1])
-    bins, half = np.digitize(values, edges), len(values) // 2
-    votes = np.zeros(12)
-    np.add.at(votes, bins[:half], 2 * labels[:half] - 1)
-    return ((votes[bins[half:]] > 0) == labels[half:]).mean()
-
-
 def test_matched_drawings_leave_a_classifier_on_disc_distance_at_chance():
-    values, labels = distances(Pathfinder(matched=True), 6, 2400)
-    assert abs(best_by_distance(values, labels) - 0.5) < 0.07
+    _, record = Pathfinder(matched=True).draw_with_record(6, np.arange(2400))
+    discs, labels = record.discs, record.labels
+    assert abs(accuracy_by_distance(discs, labels) - 0.5) < 0.07
+    values = np.hypot(*(discs[:, 0] - discs[:, 1]).T)
     one, zero = values[labels == 1], values[labels == 0]
     assert abs(one.mean() - zero.mean()) < 0.6  # pixels
 
 
 def test_published_drawings_let_disc_distance_betray_labels_so_matching_has_a_use():
-    assert best_by_distance(*distances(TASK, 6, 2000)) > 0.7
+    _, record = TASK.draw_with_record(6, np.arange(2000))
+    assert accuracy_by_distance(record.discs, record.labels) > 0.7
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**31), st.integers(2, 9), st.sampled_from(["train", "validation", "test"]))
+@given(SEEDS, st.integers(2, 9), SPLIT)
 def test_a_problem_depends_on_nothing_but_its_place(seed, length, split):
-    whole = SMALL.sample(length, 6, seed=seed, split=split)
-    some = SMALL.sample(length, seed=seed, split=split, indices=[4, 1])
-    assert torch.equal(some.inputs, whole.inputs[[4, 1]])
-    assert torch.equal(some.targets, whole.targets[[4, 1]])
+    check_that_a_problem_depends_on_its_place_alone(SMALL, length, seed, split)
 
 
 def test_splits_share_no_problem_and_no_image():
-    seen = {}
-    for number, split in enumerate(("train", "validation", "test"), start=1):
-        for seed in (0, 1):
-            images, record = SMALL.draw_with_record(4, np.arange(50), seed, split)
-            assert {split_of(p) for p in record.problems} == {number}
-            for image in images:
-                assert seen.setdefault(image.tobytes(), (split, seed)) == (split, seed)
-    assert len(seen) == 300
+    check_that_splits_share_no_problem_and_no_image(SMALL, 4, 50)
 
 
 def test_batches_are_the_reduced_drawings():
