@@ -7,9 +7,10 @@ import re
 import textwrap
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 from comparisons.planning.presets import PRESETS
-from comparisons.studies import ALL, CLAIMS, NAMES
+from comparisons.studies import ALL, CLAIMS, STUDIES
 from paradigms import PARADIGMS
 from tasks import TASKS
 
@@ -25,7 +26,7 @@ def listing() -> str:
         ("paradigms", {name: described(entry) for name, entry in PARADIGMS.items()}),
         ("", {f"{prefix}:NAME": described(entry) for prefix, entry in PARADIGMS.prefixes.items()}),
         ("presets", {name: preset["summary"] for name, preset in PRESETS.items()}),
-        ("studies", {name: summary for name, (_, summary) in NAMES.items()}),
+        ("studies", {name: described(entry) for name, entry in STUDIES.items()}),
         ("", {ALL: "every one of them"}),
         ("claims, and the study that tests each", dict(sorted(CLAIMS.items()))),
     ]
@@ -37,28 +38,40 @@ def listing() -> str:
     return "\n".join(lines)
 
 
-def described(entry: str) -> str:
-    """The first sentence of the docstring of `MODULE:ATTRIBUTE`, read without importing the module:
-    that takes seconds."""
+def described(entry: Any) -> str:
+    """The first sentence of the docstring of `MODULE:ATTRIBUTE`, or the summary it is made with,
+    read without importing the module: that takes seconds. Of a thing itself, its own."""
+    if not isinstance(entry, str):
+        return getattr(entry, "summary", "") or _first_sentence(entry.__doc__ or "")
     module, _, attribute = entry.partition(":")
     return _sentences(module).get(attribute, "")
 
 
 @cache
 def _sentences(module: str) -> dict[str, str]:
-    """First sentences by the name of the class or function."""
+    """First sentences by the name of the class or function, summaries by that of the variable."""
     found = find_spec(module)
     if found is None or not found.origin:
         return {}
     with open(found.origin, encoding="utf-8") as file:
         tree = ast.parse(file.read())
-    documented = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
-    return {node.name: _first_sentence(ast.get_docstring(node) or "") for node in documented}
+    sentences = {}
+    for node in tree.body:
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name):
+                sentences[name] = _first_sentence(ast.get_docstring(node) or "")
+            case ast.Assign([ast.Name(name)], ast.Call(keywords=given)):
+                summaries = [k.value for k in given if k.arg == "summary"]
+                if summaries:
+                    sentences[name] = ast.literal_eval(summaries[0])
+    return sentences
 
 
 def _first_sentence(text: str) -> str:
     """Without what stands in brackets after it."""
-    return _SENTENCE.match(" ".join(text.partition("\n\n")[0].split()).replace("`", "")).group()
+    plain = " ".join(text.partition("\n\n")[0].split()).replace("`", "")
+    match = _SENTENCE.match(plain)
+    return match.group() if match else ""
 
 
 def _entry(name: str, about: str) -> list[str]:

@@ -15,7 +15,9 @@ from typing import Any
 
 import torch
 
+from comparisons.planning.overrides import Overrides
 from comparisons.testing.cost import Cost, count_cost
+from foundations.errors import unknown_name
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm, paradigm_options
 from paradigms.base import Paradigm, count_parameters
@@ -24,8 +26,6 @@ from tasks import load_task
 
 MATCHES = ("samples", "parameters", "flops")
 WIDEST = 1 << 14
-
-Chosen = Mapping[tuple[str, str], Any]
 
 
 def kept_parameters(model: Paradigm) -> float:
@@ -97,7 +97,7 @@ def solve_width(spec: RunSpec, target: float) -> int:
     return min((w for w in (low, high) if w >= 1), key=lambda w: (abs(at(w) - target), w))
 
 
-def matched_choice(kind: str, spec: RunSpec, reference: RunSpec) -> dict[tuple[str, str], Any]:
+def matching(kind: str, spec: RunSpec, reference: RunSpec) -> Overrides:
     """The setting that makes a run equal to the reference in `kind`, one of MATCHES; empty if none
     is needed."""
     if kind == "samples" or spec.paradigm == reference.paradigm:
@@ -108,14 +108,14 @@ def matched_choice(kind: str, spec: RunSpec, reference: RunSpec) -> dict[tuple[s
     return {("train", "steps"): max(1, round(steps))}
 
 
-def check_settings(kind: str, chosen: Chosen, paradigms: tuple[str, ...]) -> None:
-    """ValueError for settings that fix what --match has to solve for."""
-    others = paradigms[1:]
-    if kind == "parameters":
-        given = [g for g, name in chosen if name == "width" and g in ("paradigm", *others)]
-        if given:
+def check_settings(kind: str, values: Overrides, paradigms: tuple[str, ...]) -> None:
+    """ValueError for an unknown kind of match, or settings that fix what it has to solve for."""
+    if kind not in MATCHES:
+        raise unknown_name("--match", kind, MATCHES)
+    for group in ("paradigm", *paradigms[1:]) if kind == "parameters" else ():
+        if (group, "width") in values:
             raise ValueError(
-                f"--match parameters solves for widths, but --set {given[0]}.width fixes them; only"
+                f"--match parameters solves for widths, but --set {group}.width fixes them; only"
                 f" the width of {paradigms[0]}, the reference, can be set"
             )
 

@@ -25,7 +25,7 @@ from comparisons.testing.evaluation import evaluate
 from comparisons.training.learner import Learner
 from comparisons.training.objectives import progressive_draw, rate
 from foundations.errors import unknown_name
-from foundations.records.spec import RunSpec, TrainSpec
+from foundations.records.spec import OPTIMIZERS, RunSpec, TrainSpec
 from paradigms.base import Paradigm
 from tasks.base import Batch, Task
 from tasks.sampling import permute_many, stream_key
@@ -33,7 +33,6 @@ from tasks.sampling import permute_many, stream_key
 LOG_EVERY = 50
 #: Problems made in one go, the batches of several steps: what a call costs is then shared by them.
 AT_ONCE = 256
-OPTIMIZERS = ("adam", "adamw", "sgd")
 
 
 @dataclass
