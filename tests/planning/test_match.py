@@ -23,10 +23,8 @@ from tasks import load_task
 SMALL = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18", "hgru", "lottery")
 
 
-def plan(kind: str, task: str, paradigms: tuple[str, ...] = SMALL, *settings: str):
-    return make_plan(
-        Request((task,), paradigms, train_samples=(500,), settings=settings, match=kind)
-    )
+def plan(kind: str, task: str, paradigms: tuple[str, ...] = SMALL):
+    return make_plan(Request((task,), paradigms, train_samples=(500,), match=kind))
 
 
 def test_every_paradigm_of_our_own_has_a_width():

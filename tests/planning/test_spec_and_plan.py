@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparisons.planning.plan import Request, make_plan, make_spec, parse_setting, repeat_command
+from comparisons.options import parse_setting, parse_settings
+from comparisons.planning.overrides import Sweep, overrides
+from comparisons.planning.plan import Request, make_plan, make_spec, repeat_command
 from comparisons.planning.presets import DEFAULT_PARADIGMS, default_paradigms
 from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec
 
@@ -81,7 +83,9 @@ def test_several_values_make_several_runs_and_a_paradigms_own_options_reach_it_a
         tasks=("maze",),
         paradigms=("dt_net", "dt_net_recall"),
         preset="smoke",
-        settings=("dt_net.width=8,16", "train.learning_rate=1e-3,1e-4"),
+        settings=overrides(
+            dt_net={"width": Sweep(8, 16)}, train={"learning_rate": Sweep(1e-3, 1e-4)}
+        ),
     )
     runs = make_plan(request).runs
     assert len(runs) == 2 * 2 + 2
@@ -106,7 +110,7 @@ def test_the_command_of_a_run_repeats_it():
         preset=options["--preset"],
         seeds=(int(options["--seeds"]),),
         train_samples=(int(options["--train-samples"]),),
-        settings=settings,
+        settings=parse_settings(settings),
     )
     assert make_plan(request).runs == (spec,)
 
@@ -116,7 +120,7 @@ def test_presets_never_ask_for_more_problems_than_there_are():
         Request(
             tasks=("maze",),
             paradigms=("dt_net",),
-            settings=("task.difficulty=5",),
+            settings=overrides(task={"difficulty": 5}),
             train_samples=(9,),
         )
     )
@@ -148,9 +152,8 @@ def test_presets_never_ask_for_more_problems_than_there_are():
     ],
 )
 def test_settings_that_make_no_sense_say_what_is_allowed(setting, message):
-    request = Request(tasks=("maze",), paradigms=("dt_net",), preset="smoke", settings=(setting,))
     with pytest.raises(ValueError, match=message):
-        make_plan(request)
+        make_plan(Request(("maze",), ("dt_net",), "smoke", settings=parse_settings([setting])))
 
 
 @given(st.text(max_size=20))
