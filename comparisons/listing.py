@@ -50,10 +50,10 @@ def described(entry: Any) -> str:
 @cache
 def _sentences(module: str) -> dict[str, str]:
     """First sentences by the name of the class or function, summaries by that of the variable."""
-    found = find_spec(module)
-    if found is None or not found.origin:
+    source = find_spec(module)
+    if source is None or not source.origin:
         return {}
-    with open(found.origin, encoding="utf-8") as file:
+    with open(source.origin, encoding="utf-8") as file:
         tree = ast.parse(file.read())
     sentences = {}
     for node in tree.body:

@@ -66,7 +66,7 @@ def parse_setting(setting: str) -> tuple[str, str, list[Any]]:
 def parse_settings(settings: Iterable[str]) -> Overrides:
     """What --set says: several values are swept over, but for fields that are lists. ValueError as
     of `parse_setting`, or for what is given twice."""
-    parsed: dict[tuple[str, str], Any] = {}
+    parsed: Overrides = {}
     for setting in settings:
         group, name, values = parse_setting(setting)
         key = _ALIASES.get((group, name), (group, name))

@@ -23,6 +23,7 @@ from paradigms import build_paradigm, paradigm_options
 from paradigms.base import Paradigm, count_parameters
 from paradigms.lottery import masked_layers
 from tasks import load_task
+from tasks.base import Task
 
 MATCHES = ("samples", "parameters", "flops")
 WIDEST = 1 << 14
@@ -65,6 +66,11 @@ def expected_step(spec: RunSpec) -> float:
 def cost_of(spec: RunSpec, difficulty: int | str) -> Cost:
     """FLOPs of one problem of that difficulty."""
     return _cost(*_names(spec), difficulty)[0]
+
+
+def network_of(spec: RunSpec) -> tuple[Task, Paradigm]:
+    """The task of a run, and its network without its weights."""
+    return _network(*_names(spec))
 
 
 def _names(spec: RunSpec) -> tuple[str, str, str, str]:
@@ -145,11 +151,16 @@ def _frozen(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
+@lru_cache(maxsize=256)
+def _network(task: str, task_options: str, paradigm: str, options: str) -> tuple[Task, Paradigm]:
+    loaded = _task(task, task_options)
+    with torch.device("meta"):
+        return loaded, build_paradigm(paradigm, loaded.spec, **json.loads(options))
+
+
 @lru_cache(maxsize=4096)
 def _parameters(task: str, task_options: str, paradigm: str, options: str) -> float:
-    spec = _task(task, task_options).spec
-    with torch.device("meta"):
-        return kept_parameters(build_paradigm(paradigm, spec, **json.loads(options)))
+    return kept_parameters(_network(task, task_options, paradigm, options)[1])
 
 
 @lru_cache(maxsize=256)
@@ -164,5 +175,5 @@ def _cost(
 
 
 @lru_cache(maxsize=64)
-def _task(name: str, options: str) -> Any:
+def _task(name: str, options: str) -> Task:
     return load_task(name, **json.loads(options))

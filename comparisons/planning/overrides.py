@@ -10,7 +10,7 @@ from foundations.errors import unknown_name
 
 #: Values by (group, name). The groups are "task", "paradigm", "train", "evaluation", "transfer",
 #: and any paradigm, for it alone.
-Overrides = Mapping[tuple[str, str], Any]
+Overrides = dict[tuple[str, str], Any]
 GROUPS = ("task", "paradigm", "train", "evaluation", "transfer")
 
 
@@ -26,17 +26,17 @@ def swept(value: Any) -> tuple[Any, ...]:
     return value if isinstance(value, Sweep) else (value,)
 
 
-def overrides(**groups: Mapping[str, Any]) -> dict[tuple[str, str], Any]:
+def overrides(**groups: Mapping[str, Any]) -> Overrides:
     """`overrides(train={"alpha": Sweep(0.0, 1.0)}, lottery={"density": 0.9})` as Overrides."""
     return {(group, name): v for group, values in groups.items() for name, v in values.items()}
 
 
 def of_group(values: Overrides, *groups: str) -> dict[str, Any]:
     """The values of some groups by name, those of a later group over those of an earlier one."""
-    found: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for wanted in groups:
-        found |= {name: value for (group, name), value in values.items() if group == wanted}
-    return found
+        merged |= {name: value for (group, name), value in values.items() if group == wanted}
+    return merged
 
 
 def extended(values: Overrides, more: Overrides) -> Overrides:

@@ -60,7 +60,7 @@ RECOVERY = Study(
                     for name in _PERTURBATIONS
                 )
             ),
-            scale="width 32, size 13, struck after 64 of 128 iterations; two points are allowed",
+            scale="width 32, size 13, perturbed after 64 of 128 iterations; two points are allowed",
             figure="recovery",
         ),
         Claim(

@@ -167,7 +167,7 @@ def _compared(
 
     def check(evidence: Evidence, level: float) -> Finding:
         a, b = evidence.measured(first), evidence.measured(second)
-        numbers = (_line(first, a), _line(second, b))
+        numbers: tuple[str, ...] = (_line(first, a), _line(second, b))
         if set(a.kinds) != set(b.kinds) and a.kinds and b.kinds:
             sides = "; ".join(" and ".join(side.kinds) for side in (a, b))
             numbers = (*numbers, f"the two sides were made in unlike ways: {sides}")

@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
@@ -172,8 +171,7 @@ class RunSpec:
         return spec
 
 
-@cache
-def _allowed(part: type) -> dict[str, tuple[Any, Limits | None]]:
+def _allowed(part: Any) -> dict[str, tuple[Any, Limits | None]]:
     """By field: the type that it must have, and its limits."""
     allowed: dict[str, tuple[Any, Limits | None]] = {}
     for name, hint in get_type_hints(part, include_extras=True).items():
@@ -181,6 +179,9 @@ def _allowed(part: type) -> dict[str, tuple[Any, Limits | None]]:
         plain = kind if isinstance(kind, UnionType) else get_origin(kind) or kind
         allowed[name] = (plain, limits)
     return allowed
+
+
+_ALLOWED = {part: _allowed(part) for part in (RunSpec, TrainSpec, EvaluationSpec)}
 
 
 def _is_of(value: Any, kind: Any) -> bool:
@@ -191,7 +192,7 @@ def _is_of(value: Any, kind: Any) -> bool:
 
 def _check_types(part: Any) -> None:
     """ValueError unless every field is of its type."""
-    for name, (kind, _) in _allowed(type(part)).items():
+    for name, (kind, _) in _ALLOWED[type(part)].items():
         value = getattr(part, name)
         if not _is_of(value, kind):
             raise ValueError(f"spec has {str(value)[:40]!r} for {name}")
@@ -204,11 +205,11 @@ def typed(group: str, part: type[Part], values: Mapping[str, Any]) -> Part:
     """A TrainSpec or EvaluationSpec from loose values; ValueError for unknown fields or wrong
     types."""
     known = [f.name for f in fields(part) if f.default is not MISSING]
-    clean = {}
+    clean: dict[str, Any] = {}
     for name, value in values.items():
         if name not in known:
             raise unknown_name(f"{group} field", name, known)
-        kind, _ = _allowed(part)[name]
+        kind, _ = _ALLOWED[part][name]
         if not _is_of(value, kind):
             raise ValueError(f"{group}.{name} must be of type {kind.__name__}, not {value!r}")
         clean[name] = float(value) if kind is float else value
@@ -219,7 +220,7 @@ def check_limits(spec: RunSpec) -> None:
     """ValueError unless every field of training and evaluation is within its limits."""
     for group in ("train", "evaluation"):
         part = getattr(spec, group)
-        for name, (_, limits) in _allowed(type(part)).items():
+        for name, (_, limits) in _ALLOWED[type(part)].items():
             if limits:
                 limits.check(f"{group}.{name}", getattr(part, name))
 
