@@ -214,6 +214,7 @@ def test_one_study_leaves_the_verdicts_on_others(tiny, tmp_path):
         (["--study=all", "--tasks=maze"], "leave out --tasks"),
         (["--study=b22-maze", "--match=flops"], "leave out --match"),
         (["--study=b22-maze", "--preset=huge"], "known: smoke, quick, paper"),
+        (["--study=b22-huge", "--set=evaluation.samples=9"], "evaluation.samples is given twice"),
     ],
 )
 def test_wrong_use_of_a_study_is_one_line(arguments, words, tmp_path, capsys):
