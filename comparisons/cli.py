@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comparisons.listing import listing
-from comparisons.options import make_parser
+from comparisons.options import make_parser, parse_settings
+from comparisons.planning.overrides import extended
 from comparisons.planning.plan import Request, make_plan, names_in
 from comparisons.planning.presets import DEFAULT_TASKS, PRESETS, default_paradigms
-from comparisons.studies import ALL, NAMES, chosen, plan_studies
+from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
 
 if TYPE_CHECKING:
@@ -31,11 +32,12 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
     paradigms = (
         names_in(options.paradigms) if options.paradigms is not None else default_paradigms(tasks)
     )
-    settings, title = tuple(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
+    settings, title = parse_settings(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
     if not tasks or not paradigms:
         raise ValueError("--tasks and --paradigms need at least one name each")
     if options.data_dir:
-        settings = (*settings, f"task.data_dir={Path(options.data_dir).resolve()}")
+        data_dir = str(Path(options.data_dir).resolve())
+        settings = extended(settings, {("task", "data_dir"): data_dir})
     request = Request(
         tasks=tasks,
         paradigms=paradigms,
@@ -52,7 +54,7 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
 def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSpec, ...]], str]:
     """The runs of the study asked for, those of each part, and a title. ValueError for an unknown
     one, or for options that a study brings itself."""
-    names = chosen(options.study)
+    names = studies_named(options.study)
     brought = {
         "--tasks": options.tasks,
         "--paradigms": options.paradigms,
@@ -69,8 +71,8 @@ def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSp
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
     data = Path(options.data_dir) if options.data_dir else None
-    plan, of_study = plan_studies(names, preset, options.seeds, tuple(options.set), data)
-    title = "Every study" if options.study == ALL else NAMES[options.study][1]
+    plan, of_study = plan_studies(names, preset, options.seeds, parse_settings(options.set), data)
+    title = "Every study" if options.study == ALL else load_study(options.study).summary
     return plan, of_study, title
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import version
 import torch
 from accelerate.utils import parse_flag_from_env
 
-PRECISIONS = ("auto", "bf16", "fp32", "tf32")
+from foundations.records.spec import PRECISIONS
 
 
 def fast_bf16(device: torch.device) -> bool:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from comparisons.planning.presets import PRESETS
-from comparisons.studies import ALL, CLAIMS, NAMES
+from comparisons.studies import ALL, CLAIMS, STUDIES
 from paradigms import PARADIGMS, paradigm_entry
 from tasks import TASKS
 
@@ -27,7 +27,7 @@ def listing() -> str:
         ("paradigms", {name: described(paradigm_entry(name).make) for name in PARADIGMS}),
         ("", {n: described(paradigm_entry(n).make) for n in PARADIGMS.names() if ":" in n}),
         ("presets", {name: preset["summary"] for name, preset in PRESETS.items()}),
-        ("studies", {name: summary for name, (_, summary) in NAMES.items()}),
+        ("studies", {name: described(entry) for name, entry in STUDIES.items()}),
         ("", {ALL: "every one of them"}),
         ("claims, and the study that tests each", dict(sorted(CLAIMS.items()))),
     ]
@@ -40,10 +40,10 @@ def listing() -> str:
 
 
 def described(entry: Any) -> str:
-    """The first sentence of the docstring of `MODULE:ATTRIBUTE`, read without importing the module:
-    that takes seconds; or of a thing that was registered itself."""
+    """The first sentence of the docstring of `MODULE:ATTRIBUTE`, or the summary it is made with,
+    read without importing the module: that takes seconds. Of a thing itself, its own."""
     if not isinstance(entry, str):
-        return _first_sentence(entry.__doc__ or "")
+        return getattr(entry, "summary", "") or _first_sentence(entry.__doc__ or "")
     module, _, attribute = entry.partition(":")
     return _sentences(module).get(attribute, "")
 
@@ -51,24 +51,31 @@ def described(entry: Any) -> str:
 @cache
 def _sentences(module: str) -> dict[str, str]:
     """First sentences by the name of the class, function or, where a string stands under it,
-    variable."""
-    found = find_spec(module)
-    if found is None or not found.origin:
+    variable; of one that is made with a summary, that."""
+    source = find_spec(module)
+    if source is None or not source.origin:
         return {}
-    with open(found.origin, encoding="utf-8") as file:
+    with open(source.origin, encoding="utf-8") as file:
         tree = ast.parse(file.read())
-    documented = [n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
-    texts = {node.name: ast.get_docstring(node) or "" for node in documented}
-    for node, below in pairwise(tree.body):
+    sentences = {}
+    for node, below in pairwise([*tree.body, ast.Pass()]):
         match node, below:
+            case ((ast.ClassDef(name=name) | ast.FunctionDef(name=name)), _):
+                sentences[name] = _first_sentence(ast.get_docstring(node) or "")
             case ast.Assign(targets=[ast.Name(name)]), ast.Expr(ast.Constant(str(text))):
-                texts[name] = text
-    return {name: _first_sentence(text) for name, text in texts.items()}
+                sentences[name] = _first_sentence(text)
+            case ast.Assign(targets=[ast.Name(name)], value=ast.Call(keywords=given)), _:
+                summaries = [k.value for k in given if k.arg == "summary"]
+                if summaries:
+                    sentences[name] = ast.literal_eval(summaries[0])
+    return sentences
 
 
 def _first_sentence(text: str) -> str:
     """Without what stands in brackets after it."""
-    return _SENTENCE.match(" ".join(text.partition("\n\n")[0].split()).replace("`", "")).group()
+    plain = " ".join(text.partition("\n\n")[0].split()).replace("`", "")
+    match = _SENTENCE.match(plain)
+    return match.group() if match else ""
 
 
 def _entry(name: str, about: str) -> list[str]:

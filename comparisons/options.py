@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
+from comparisons.planning.overrides import Overrides, Sweep
 from comparisons.planning.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
 from foundations import VERSION
 from foundations.command import Parser, whole_number
+from foundations.records.spec import EvaluationSpec
 
 EXAMPLES = """\
 examples:
@@ -25,7 +30,54 @@ The same command with the same --out goes on where it stopped and trains nothing
 twice."""
 
 
-def _integers(least: int, what: str):
+#: Settings whose value is a list, and other names of settings.
+_LISTS = {("evaluation", f.name) for f in fields(EvaluationSpec) if isinstance(f.default, tuple)}
+_ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
+
+
+def parse_value(text: str) -> Any:
+    """A number, a truth value, nothing (None or null), or the words themselves; "none" is a word,
+    for options that have it as a choice."""
+    lowered = text.strip().lower()
+    if lowered in ("true", "false"):
+        return lowered == "true"
+    if lowered == "null" or text.strip() == "None":
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text.strip()
+
+
+def parse_setting(setting: str) -> tuple[str, str, list[Any]]:
+    """`GROUP.FIELD=V1,V2` as (group, field, values); ValueError says what form is wanted."""
+    key, equals, text = setting.partition("=")
+    group, dot, name = key.strip().rpartition(".")
+    if not (equals and dot and group and name and text.strip()):
+        raise ValueError(
+            f"--set {setting!r} is not of the form KEY=VALUE with KEY one of task.OPTION,"
+            " paradigm.OPTION, train.FIELD, evaluation.FIELD or PARADIGM.OPTION"
+        )
+    return group, name, [parse_value(v) for v in text.split(",")]
+
+
+def parse_settings(settings: Iterable[str]) -> Overrides:
+    """What --set says: several values are swept over, but for fields that are lists. ValueError as
+    of `parse_setting`, or for what is given twice."""
+    parsed: Overrides = {}
+    for setting in settings:
+        group, name, values = parse_setting(setting)
+        key = _ALIASES.get((group, name), (group, name))
+        if key in parsed:
+            raise ValueError(f"--set {group}.{name} is given twice")
+        several = tuple(values) if key in _LISTS else Sweep(*values)
+        parsed[key] = several if key in _LISTS or len(values) > 1 else values[0]
+    return parsed
+
+
+def _integers(least: int, what: str) -> Callable[[str], tuple[int, ...]]:
     def parse(text: str) -> tuple[int, ...]:
         try:
             values = tuple(int(word) for word in text.split(","))
@@ -44,7 +96,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
     pairs = [tuple(part.strip() for part in word.split(":")) for word in text.split(",")]
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form A:B, as in cifar10:svhn")
-    return tuple(dict.fromkeys(pairs))
+    return tuple(dict.fromkeys((source, target) for source, target in pairs))
 
 
 def make_parser() -> Parser:

@@ -15,12 +15,18 @@ from torch import Tensor, nn
 class Signature(Protocol):
     """What a paradigm may know about a task; `tasks.base.TaskSpec` has it."""
 
-    name: str
-    in_channels: int
-    spatial_dims: int
-    dense: bool
-    outputs: int
-    size: tuple[int, ...] | None
+    @property
+    def name(self) -> str: ...
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def spatial_dims(self) -> int: ...
+    @property
+    def dense(self) -> bool: ...
+    @property
+    def outputs(self) -> int: ...
+    @property
+    def size(self) -> tuple[int, ...] | None: ...
 
 
 class State(NamedTuple):

@@ -5,20 +5,20 @@ Estimates are of all training steps: training that stops early takes less.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from threading import Event, Thread
+from typing import Any, NamedTuple
 
 import torch
 
 from comparisons.hardware import resolve_precision, wait_for
-from comparisons.planning.match import cost_of, expected_step
+from comparisons.planning.match import cost_of, expected_step, network_of
 from comparisons.planning.plan import transfer_difficulties
 from comparisons.probes.perturbations import halves
+from comparisons.testing.cost import Cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS
 from comparisons.testing.evaluation import evaluate, iterations_to_run, recorded_iterations
 from comparisons.testing.exits import stopping_rules
@@ -57,8 +57,7 @@ class Load:
         return self.training + self.testing
 
 
-@dataclass(frozen=True)
-class Pace:
+class Pace(NamedTuple):
     """Seconds of a training FLOP, of a testing FLOP, and of making a test problem."""
 
     training: float
@@ -87,10 +86,8 @@ class Estimate:
 def load_of(spec: RunSpec, tests: bool = True) -> Load:
     """What a run costs. tests: whether it is tested, or trained and validated alone, as a trial of
     a search is."""
-    task, model = _network(
-        spec.task, _text(spec.task_options), spec.paradigm, _text(spec.paradigm_options)
-    )
-    train, asked = spec.train, spec.evaluation
+    task, model = network_of(spec)
+    train, evaluation = spec.train, spec.evaluation
     cost = cost_of(spec, spec.train_difficulty)
     rounds = model.pruning.rounds if model.pruning and model.pruning.criterion == "imp" else 0
     validations = (1 + rounds) * (train.total_steps // train.validate_every + 1)
@@ -98,7 +95,7 @@ def load_of(spec: RunSpec, tests: bool = True) -> Load:
     testing = validations * count * cost.inference(model.train_iterations)
     problems = validations * count
     if tests:
-        most = iterations_to_run(model, asked.iterations)
+        most = iterations_to_run(model, evaluation.iterations)
         ends = model.max_iterations is not None
         if not ends:
             testing += count * cost.inference(most)
@@ -107,11 +104,11 @@ def load_of(spec: RunSpec, tests: bool = True) -> Load:
             name, of_task = options
             here = cost_of(replace(spec, task=name, task_options=of_task), difficulty)
             testing += _test_flops(spec, here, model, most)
-            problems += asked.samples
+            problems += evaluation.samples
     return Load((1 + rounds) * expected_step(spec) * train.total_steps, testing, problems)
 
 
-def _tested(spec: RunSpec, task: Task) -> Iterator[tuple[tuple[str, dict], Difficulty]]:
+def _tested(spec: RunSpec, task: Task) -> Iterator[tuple[tuple[str, dict[str, Any]], Difficulty]]:
     """Name and options of each task that a run is tested on, and the difficulty."""
     for difficulty in spec.evaluation.difficulties:
         yield (spec.task, spec.task_options), difficulty
@@ -121,19 +118,20 @@ def _tested(spec: RunSpec, task: Task) -> Iterator[tuple[tuple[str, dict], Diffi
             yield (name, options), difficulty
 
 
-def _test_flops(spec: RunSpec, cost, model: Paradigm, most: int) -> float:
+def _test_flops(spec: RunSpec, cost: Cost, model: Paradigm, most: int) -> float:
     """Of one test difficulty: one walk through all iterations, one for each rule that stops, and
     what comes after perturbations."""
-    asked = spec.evaluation
-    rules = asked.exit_rules if model.max_iterations is None else ()
+    evaluation = spec.evaluation
+    rules = evaluation.exit_rules if model.max_iterations is None else ()
     readouts = most if rules else len(recorded_iterations(most, model.train_iterations))
     walk = cost.inference(most) + (readouts - 1) * cost.readout
-    flops = asked.samples * walk
+    count, perturbations = evaluation.samples, len(evaluation.blows)
+    flops = count * walk
     if stopping := stopping_rules(rules):
-        flops += min(asked.samples, TIMED_PROBLEMS) * (1 + len(stopping)) * STOPPED_AFTER * walk
-    before, after = halves(model, asked.iterations)
-    if asked.blows and before:
-        flops += asked.samples * (cost.fixed + (before + len(asked.blows) * after) * cost.step)
+        flops += min(count, TIMED_PROBLEMS) * (1 + len(stopping)) * STOPPED_AFTER * walk
+    before, after = halves(model, evaluation.iterations)
+    if perturbations and before:
+        flops += count * (cost.fixed + (before + perturbations * after) * cost.step)
     return flops
 
 
@@ -192,19 +190,15 @@ def _nearest(
     if kind in paces:
         return paces[kind]
     for alike in ("task", "paradigm"):
-        found = [p for k, p in paces.items() if getattr(kinds[k][0], alike) == getattr(spec, alike)]
-        if found:
-            return _mean(found)
+        like = getattr(spec, alike)
+        measured = [p for k, p in paces.items() if getattr(kinds[k][0], alike) == like]
+        if measured:
+            return _mean(measured)
     return _mean(list(paces.values()))
 
 
 def _mean(paces: list[Pace]) -> Pace:
-    n = len(paces)
-    return Pace(
-        sum(p.training for p in paces) / n,
-        sum(p.testing for p in paces) / n,
-        sum(p.making for p in paces) / n,
-    )
+    return Pace(*(sum(values) / len(paces) for values in zip(*paces, strict=True)))
 
 
 def measure(spec: RunSpec, device: torch.device, together: int, budget: float) -> Pace:
@@ -213,7 +207,7 @@ def measure(spec: RunSpec, device: torch.device, together: int, budget: float) -
     task = load_task(spec.task, **spec.task_options)
     model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
     layout = torch.channels_last if task.spec.spatial_dims == 2 else torch.contiguous_format
-    model = model.to(device, memory_format=layout)
+    model = model.to(device).to(memory_format=layout)
     size = max(1, spec.train.batch_size // together)
     step = _training_step_seconds(spec, task, model, device, size, budget / 2)
     testing, making = _testing_seconds(spec, task, model, device)
@@ -258,16 +252,16 @@ def _testing_seconds(
     spec: RunSpec, task: Task, model: Paradigm, device: torch.device
 ) -> tuple[float, float]:
     """Seconds of a FLOP of the test at the last difficulty, and of making a problem of it."""
-    asked = spec.evaluation
-    difficulty = asked.difficulties[-1]
+    evaluation = spec.evaluation
+    difficulty = evaluation.difficulties[-1]
     session = Session(model, task, device, resolve_precision(spec.train.precision, device))
-    count = max(1, len(session.slices(difficulty, asked.samples)[0]) // 8)
+    count = max(1, len(session.slices(difficulty, evaluation.samples)[0]) // 8)
     began = time.perf_counter()
-    task.sample(difficulty, count, seed=asked.seed, split="test")
+    task.sample(difficulty, count, seed=evaluation.seed, split="test")
     making = (time.perf_counter() - began) / count
     cost = cost_of(spec, difficulty)
-    ends = model.max_iterations is not None
-    lengths = (model.max_iterations,) if ends else (2, 2 + TIMED)
+    ends = model.max_iterations
+    lengths = (2, 2 + TIMED) if ends is None else (ends,)
     took = []
     for most in lengths:
         began = time.perf_counter()
@@ -276,14 +270,14 @@ def _testing_seconds(
             difficulty,
             split="test",
             count=count,
-            seed=asked.seed,
+            seed=evaluation.seed,
             iterations=most,
             record=recorded_iterations(most, model.train_iterations),
-            rules=() if ends else asked.exit_rules,
+            rules=evaluation.exit_rules if ends is None else (),
         )
         wait_for(device)
         took.append(time.perf_counter() - began)
-    if ends:
+    if ends is not None:
         return max(took[0] - count * making, 0.0) / (count * cost.inference(lengths[0])), making
     flops = count * TIMED * (cost.step + cost.readout)
     return max(took[1] - took[0], 0.0) / flops, making
@@ -320,15 +314,3 @@ def company(others: int) -> Iterator[None]:
         stop.set()
         for thread in working:
             thread.join()
-
-
-def _text(options: dict) -> str:
-    return json.dumps(options, sort_keys=True)
-
-
-@lru_cache(maxsize=1024)
-def _network(task: str, task_options: str, paradigm: str, options: str) -> tuple[Task, Paradigm]:
-    """The task, and the network without its weights."""
-    loaded = load_task(task, **json.loads(task_options))
-    with torch.device("meta"):
-        return loaded, build_paradigm(paradigm, loaded.spec, **json.loads(options))

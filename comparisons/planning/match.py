@@ -15,17 +15,18 @@ from typing import Any
 
 import torch
 
+from comparisons.planning.overrides import Overrides
 from comparisons.testing.cost import Cost, count_cost
+from foundations.errors import unknown_name
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm, paradigm_options
 from paradigms.base import Paradigm, count_parameters
 from paradigms.lottery import masked_layers
 from tasks import load_task
+from tasks.base import Task
 
 MATCHES = ("samples", "parameters", "flops")
 WIDEST = 1 << 14
-
-Chosen = Mapping[tuple[str, str], Any]
 
 
 def kept_parameters(model: Paradigm) -> float:
@@ -67,6 +68,11 @@ def cost_of(spec: RunSpec, difficulty: int | str) -> Cost:
     return _cost(*_names(spec), difficulty)[0]
 
 
+def network_of(spec: RunSpec) -> tuple[Task, Paradigm]:
+    """The task of a run, and its network without its weights."""
+    return _network(*_names(spec))
+
+
 def _names(spec: RunSpec) -> tuple[str, str, str, str]:
     return (spec.task, _frozen(spec.task_options), spec.paradigm, _frozen(spec.paradigm_options))
 
@@ -97,7 +103,7 @@ def solve_width(spec: RunSpec, target: float) -> int:
     return min((w for w in (low, high) if w >= 1), key=lambda w: (abs(at(w) - target), w))
 
 
-def matched_choice(kind: str, spec: RunSpec, reference: RunSpec) -> dict[tuple[str, str], Any]:
+def matching(kind: str, spec: RunSpec, reference: RunSpec) -> Overrides:
     """The setting that makes a run equal to the reference in `kind`, one of MATCHES; empty if none
     is needed."""
     if kind == "samples" or spec.paradigm == reference.paradigm:
@@ -108,14 +114,14 @@ def matched_choice(kind: str, spec: RunSpec, reference: RunSpec) -> dict[tuple[s
     return {("train", "steps"): max(1, round(steps))}
 
 
-def check_settings(kind: str, chosen: Chosen, paradigms: tuple[str, ...]) -> None:
-    """ValueError for settings that fix what --match has to solve for."""
-    others = paradigms[1:]
-    if kind == "parameters":
-        given = [g for g, name in chosen if name == "width" and g in ("paradigm", *others)]
-        if given:
+def check_settings(kind: str, values: Overrides, paradigms: tuple[str, ...]) -> None:
+    """ValueError for an unknown kind of match, or settings that fix what it has to solve for."""
+    if kind not in MATCHES:
+        raise unknown_name("--match", kind, MATCHES)
+    for group in ("paradigm", *paradigms[1:]) if kind == "parameters" else ():
+        if (group, "width") in values:
             raise ValueError(
-                f"--match parameters solves for widths, but --set {given[0]}.width fixes them; only"
+                f"--match parameters solves for widths, but --set {group}.width fixes them; only"
                 f" the width of {paradigms[0]}, the reference, can be set"
             )
 
@@ -145,11 +151,16 @@ def _frozen(options: Mapping[str, Any]) -> str:
     return json.dumps(options, sort_keys=True)
 
 
+@lru_cache(maxsize=256)
+def _network(task: str, task_options: str, paradigm: str, options: str) -> tuple[Task, Paradigm]:
+    loaded = _task(task, task_options)
+    with torch.device("meta"):
+        return loaded, build_paradigm(paradigm, loaded.spec, **json.loads(options))
+
+
 @lru_cache(maxsize=4096)
 def _parameters(task: str, task_options: str, paradigm: str, options: str) -> float:
-    spec = _task(task, task_options).spec
-    with torch.device("meta"):
-        return kept_parameters(build_paradigm(paradigm, spec, **json.loads(options)))
+    return kept_parameters(_network(task, task_options, paradigm, options)[1])
 
 
 @lru_cache(maxsize=256)
@@ -164,5 +175,5 @@ def _cost(
 
 
 @lru_cache(maxsize=64)
-def _task(name: str, options: str) -> Any:
+def _task(name: str, options: str) -> Task:
     return load_task(name, **json.loads(options))

@@ -78,17 +78,17 @@ def _first_problems(spec: RunSpec, task: Task, tests: bool) -> list[list[float]]
     """Of training, also as augmented, and of every test, those of other tasks too."""
     count = min(LOOKED_AT, spec.train_samples)
     batch = task.sample(spec.train_difficulty, count, seed=spec.data_seed, split="train")
-    found = _of_batch(batch) + _of_batch(task.augment(batch, torch.Generator().manual_seed(0)))
+    digests = _of_batch(batch) + _of_batch(task.augment(batch, torch.Generator().manual_seed(0)))
     if not tests:
-        return found
-    asked = spec.evaluation
-    tested = [(task, difficulty) for difficulty in asked.difficulties]
-    for name, options in asked.transfer.items():
+        return digests
+    evaluation = spec.evaluation
+    tested = [(task, difficulty) for difficulty in evaluation.difficulties]
+    for name, options in evaluation.transfer.items():
         other = load_task(name, **options)
         tested.append((other, other.spec.train_difficulty))
     for other, difficulty in tested:
-        found += _of_batch(other.sample(difficulty, 1, seed=asked.seed, split="test"))
-    return found
+        digests += _of_batch(other.sample(difficulty, 1, seed=evaluation.seed, split="test"))
+    return digests
 
 
 def _first_step(spec: RunSpec, task: Task, model: Paradigm) -> list[list[float]]:
@@ -116,20 +116,20 @@ def _first_step(spec: RunSpec, task: Task, model: Paradigm) -> list[list[float]]
     # ends.
     loss = learner(batch, iterations // 4, max(iterations // 4, 1))
     loss.backward()
-    found = [digest(loss)]
+    digests = [digest(loss)]
     for group in optimizer.param_groups:
         gradients = [p.grad.reshape(-1) for p in group["params"] if p.grad is not None]
         length = torch.cat(gradients).norm() if gradients else torch.zeros(())
-        found += [digest(length), digest(float(group["scale"]))]
+        digests += [digest(length), digest(float(group["scale"]))]
     with torch.no_grad():
-        found.append(digest(model.eval()(channels_last(batch.inputs)).float()))
+        digests.append(digest(model.eval()(channels_last(batch.inputs)).float()))
     steps = range(min(3, total))
     rates = [learning_rate(train, step) for step in (0, total // 4, total // 2, total - 1)]
-    found += [*map(digest, rates), digest(_moved(optimizer, max(rates)))]
+    digests += [*map(digest, rates), digest(_moved(optimizer, max(rates)))]
     draws = [progressive_draw(iterations, spec.seed, step) for step in steps]
-    found.append(digest([float(number) for draw in draws for number in draw]))
-    found.append(digest(torch.from_numpy(batch_indices(spec, steps)).double()))
-    return found
+    digests.append(digest([float(number) for draw in draws for number in draw]))
+    digests.append(digest(torch.from_numpy(batch_indices(spec, steps)).double()))
+    return digests
 
 
 def _moved(optimizer: torch.optim.Optimizer, rate: float) -> Tensor:
@@ -153,7 +153,7 @@ def exits_of(name: str, train_iterations: int) -> Tensor:
     """
     draw = torch.Generator().manual_seed(0)
     settles = torch.randint(2, 2 * PROBES, (PROBES,), generator=draw)
-    rule, chosen = make_exit_rule(name, train_iterations), []
+    rule, iterations = make_exit_rule(name, train_iterations), []
     noise = torch.rand(2 * PROBES, PROBES, generator=draw)
     answers = torch.randint(0, 2, (2 * PROBES, PROBES, 3), generator=draw)
     for number in range(1, 2 * PROBES + 1):
@@ -169,8 +169,9 @@ def exits_of(name: str, train_iterations: int) -> Tensor:
                 noise[number - 1],
             )
         )
-        chosen.append(rule.iteration.clone())
-    return torch.stack(chosen)
+        assert rule.iteration is not None
+        iterations.append(rule.iteration.clone())
+    return torch.stack(iterations)
 
 
 def differing(

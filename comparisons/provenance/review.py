@@ -27,8 +27,8 @@ from foundations.records.reading import read_json
 from foundations.records.spec import RunSpec
 
 AGAIN, KEEP = "again", "keep"
-#: Relative differences that count as none: on the processor and torch that made the run, and
-#: elsewhere, where sums are split otherwise and iterating amplifies it.
+#: Relative differences that count as none: on the CPU and torch that made the run, and elsewhere,
+#: where sums are split otherwise and iterating amplifies it.
 SAME_MACHINE, OTHER_MACHINE = 1e-4, 1e-2
 
 
@@ -155,9 +155,9 @@ def origin(spec: RunSpec, folder: RunFolder) -> Origin:
     if now != was:
         here = device_name(torch.device("cpu"))
         at_home = (record.get("torch"), record.get("cpu")) == (torch.__version__, here)
-        found = fingerprint(spec, record.get("tests", True))
+        today = fingerprint(spec, record.get("tests", True))
         tolerance = SAME_MACHINE if at_home else OTHER_MACHINE
-        parts = tuple(PARTS[part] for part in differing(record["fingerprint"], found, tolerance))
+        parts = tuple(PARTS[part] for part in differing(record["fingerprint"], today, tolerance))
     if not parts and not changed:
         return Origin("equal", modules, record=record)
     return Origin("different", modules if parts else (), (*parts, *changed), record)
@@ -178,10 +178,10 @@ def meanings_changed(spec: RunSpec, version: str, accepted: Iterable[str] = ()) 
     )
 
 
-def accept(spec: RunSpec, folder: RunFolder, found: Origin, kept: bool) -> None:
+def accept(spec: RunSpec, folder: RunFolder, known: Origin, kept: bool) -> None:
     """Today's source is this run's from now on; where `kept`, although it computes something else,
     which is written down."""
-    record = dict(found.record or {})
+    record = dict(known.record or {})
     record["sources"] = sources(spec)
     if kept:
         head, dirty = commit()
@@ -190,8 +190,8 @@ def accept(spec: RunSpec, folder: RunFolder, found: Origin, kept: bool) -> None:
             "version": VERSION,
             "commit": head,
             "dirty": dirty,
-            "changed": list(found.parts),
-            "modules": list(found.modules),
+            "changed": list(known.parts),
+            "modules": list(known.modules),
         }
         record["kept"] = [*record.get("kept", []), entry]
         record["accepted"] = [f"{m.option} {m.version}" for m in MEANINGS]
@@ -209,14 +209,14 @@ def review(
     those of unknown origin, go on with a line. write: whether records may be brought up to date
     (one process of several does).
     """
-    found: dict[str, list[tuple[RunSpec, RunFolder, Origin]]] = {}
+    by_kind: dict[str, list[tuple[RunSpec, RunFolder, Origin]]] = {}
     for spec in runs:
         folder = RunFolder(out, spec)
         if folder.begun:
             known = origin(spec, folder)
-            found.setdefault(known.kind, []).append((spec, folder, known))
-    equal, unknown = found.get("equal", []), found.get("unknown", [])
-    different = found.get("different", [])
+            by_kind.setdefault(known.kind, []).append((spec, folder, known))
+    equal, unknown = by_kind.get("equal", []), by_kind.get("unknown", [])
+    different = by_kind.get("different", [])
     if different and not choice:
         raise OtherCode(_refusal(different))
     for spec, folder, known in different if choice == AGAIN else ():
@@ -259,8 +259,8 @@ def _refusal(different: Sequence[tuple[RunSpec, RunFolder, Origin]]) -> str:
     )
 
 
-def _runs(found: Sequence[Any]) -> str:
-    return "1 run was made" if len(found) == 1 else f"{len(found)} runs were made"
+def _runs(runs: Sequence[Any]) -> str:
+    return "1 run was made" if len(runs) == 1 else f"{len(runs)} runs were made"
 
 
 def _few(names: Sequence[str], most: int = 3) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from comparisons.testing.exits import make_exit_rule
 from foundations.records.spec import RunSpec
@@ -34,14 +35,14 @@ MEASURING = (
 def _foreign() -> tuple[Path, ...]:
     """Folders of modules that are nobody's own: Python's and installed packages."""
     names = ("stdlib", "platstdlib", "purelib", "platlib")
-    return tuple(Path(sysconfig.get_path(name)).resolve() for name in names)
+    return tuple(Path(sysconfig.get_paths()[name]).resolve() for name in names)
 
 
 def _source(module: ModuleType | None) -> Path | None:
     """The file of a module that is the project's or the user's own; None for others."""
-    if module is None or not getattr(module, "__file__", None):
+    if module is None or not (file := getattr(module, "__file__", None)):
         return None
-    path = Path(module.__file__).resolve()
+    path = Path(file).resolve()
     root = Path(__file__).resolve().parents[2]
     ours = path.is_relative_to(root) and path.relative_to(root).parts[0] in _PACKAGES
     installed = any(path.is_relative_to(folder) for folder in _foreign())
@@ -70,6 +71,7 @@ def _tree(path: Path) -> ast.Module:
 def source_hash(path: Path) -> str:
     """Of what a file says, not of how: comments, docstrings and layout do not count."""
     tree = _tree(path)
+    node: Any
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list) and any(map(_says, body)):
@@ -87,16 +89,16 @@ def _says(node: ast.stmt) -> bool:
 def sources_from(*starts: str) -> dict[str, str]:
     """Hash by module: these and whatever they import of the project's or the user's own, and so
     on."""
-    found: dict[str, str] = {}
+    hashes: dict[str, str] = {}
     todo = list(starts)
     while todo:
         name = todo.pop()
         path = _source(sys.modules.get(name))
-        if path is None or name in found:
+        if path is None or name in hashes:
             continue
-        found[name] = source_hash(path)
+        hashes[name] = source_hash(path)
         todo += _imports(path)
-    return dict(sorted(found.items()))
+    return dict(sorted(hashes.items()))
 
 
 def sources(spec: RunSpec) -> dict[str, str]:
@@ -107,8 +109,8 @@ def sources(spec: RunSpec) -> dict[str, str]:
     of_paradigm = paradigm_module(spec.paradigm, spec.paradigm_options.get("base"))
     starts += [module.__name__ for module in of_paradigm]
     measuring = {name: path for name in MEASURING if (path := _source(import_module(name)))}
-    found = sources_from(*dict.fromkeys(starts))
-    return found | {name: source_hash(path) for name, path in measuring.items()}
+    hashes = sources_from(*dict.fromkeys(starts))
+    return hashes | {name: source_hash(path) for name, path in measuring.items()}
 
 
 @cache

@@ -1,41 +1,45 @@
 """Studies: for each published figure or table, what to run and what would count as reproducing it.
 
-A module per paper. A study is plans of runs by preset, and claims with a check each; `--study NAME`
-runs it and writes the verdicts. What a quick study tests smaller than published says so in the
-claim's `scale`.
+A module per paper. A study is arms to compare, a plan at the scale of each preset, and claims with
+a check each; `--study NAME` runs it and writes the verdicts. What a quick study tests smaller than
+published says so in the claim's `scale`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comparisons.planning.overrides import Overrides, extended, overrides
+from comparisons.planning.plan import Plan, Request, make_plan
 from foundations.errors import unknown_name
+from foundations.registry import Registry
 
 if TYPE_CHECKING:
-    from comparisons.planning.plan import Plan, Request
     from comparisons.studies.verdicts import Check
     from foundations.records.spec import RunSpec
 
-#: Names and what they are, without importing anything: `MODULE:ATTRIBUTE` of each study.
-NAMES = {
-    "s21-depth": ("s21:DEPTH", "mazes and digits: depth by repeated or by distinct layers"),
-    "s21-sizes": ("s21:SIZES", "mazes: trained on 9, 11 and 13, tested on each"),
-    "s21-exits": ("s21:EXITS", "mazes: when to stop, and filters used again and again"),
-    "s21-images": ("s21:IMAGES", "CIFAR-10, SVHN and EMNIST: recurrent ResNets (needs their data)"),
-    "le-pathfinder": ("le:PATHFINDER", "pathfinder: narrow ResNets and hGRU, size and samples"),
-    "le-techniques": ("le:TECHNIQUES", "pathfinder: rates, flips and weights from easier problems"),
-    "yy-lottery": ("yy:LOTTERY", "sums and mazes: DT-nets pruned before training"),
-    "yy-ood": ("yy:OOD", "CIFAR-10 to SVHN: more iterations than trained with (needs their data)"),
-    "b22-maze": ("b22:MAZE", "mazes: recall and the progressive loss"),
-    "b22-large": ("b22:LARGE", "mazes: trained on 9, tested on 59"),
-    "b22-huge": ("b22:HUGE", "mazes: trained on 9, tested on 201"),
-    "b22-sums": ("b22:SUMS", "sums: far longer strings than trained on"),
-    "thread-recovery": ("thread:RECOVERY", "mazes: damaged states, moved ends, plain ResNets"),
-}
+STUDIES = Registry(
+    "study",
+    {
+        "s21-depth": "comparisons.studies.s21:DEPTH",
+        "s21-sizes": "comparisons.studies.s21:SIZES",
+        "s21-exits": "comparisons.studies.s21:EXITS",
+        "s21-images": "comparisons.studies.s21:IMAGES",
+        "le-pathfinder": "comparisons.studies.le:PATHFINDER",
+        "le-techniques": "comparisons.studies.le:TECHNIQUES",
+        "yy-lottery": "comparisons.studies.yy:LOTTERY",
+        "yy-ood": "comparisons.studies.yy:OOD",
+        "b22-maze": "comparisons.studies.b22:MAZE",
+        "b22-large": "comparisons.studies.b22:LARGE",
+        "b22-huge": "comparisons.studies.b22:HUGE",
+        "b22-sums": "comparisons.studies.b22:SUMS",
+        "thread-recovery": "comparisons.studies.thread:RECOVERY",
+    },
+)
 ALL = "all"
 
 #: The study that tests each published claim.
@@ -90,57 +94,98 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Study:
-    """plans: what to run, by preset ("quick", "paper"); "smoke" is quick with its sizes cut."""
+class Scale:
+    """How large an arm is at a preset. settings: beside those of the arm, and over them. None: the
+    arm's paradigms, the preset's seeds and samples."""
 
-    plans: dict[str, tuple[Request, ...]]
+    seeds: tuple[int, ...] | None = None
+    train_samples: tuple[int, ...] | None = None
+    settings: Overrides = field(default_factory=dict)
+    paradigms: tuple[str, ...] | None = None
+    transfer: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Paradigms compared on tasks under settings of their own. scales: by preset, "quick" or
+    "paper"; a preset that is not among them is without this arm."""
+
+    tasks: tuple[str, ...]
+    paradigms: tuple[str, ...]
+    scales: Mapping[str, Scale]
+    settings: Overrides = field(default_factory=dict)
+
+    def request(self, preset: str) -> Request:
+        """What is asked for at a preset."""
+        scale = self.scales[preset]
+        return Request(
+            self.tasks,
+            scale.paradigms or self.paradigms,
+            preset,
+            scale.seeds,
+            scale.train_samples,
+            {**self.settings, **scale.settings},
+            scale.transfer,
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """summary: what is compared, in a line. arms: what to run, at the scale of a preset; "smoke" is
+    "quick" with its sizes cut."""
+
+    summary: str
+    arms: tuple[Arm, ...]
     claims: tuple[Claim, ...]
 
-
-def study_names() -> list[str]:
-    """The names that --study knows."""
-    return [*NAMES, ALL]
-
-
-def load_study(name: str) -> Study:
-    """A study by name; ValueError names the known ones, nearest first."""
-    from importlib import import_module
-
-    if name not in NAMES:
-        raise unknown_name("study", name, study_names())
-    module, attribute = NAMES[name][0].split(":")
-    return getattr(import_module(f"comparisons.studies.{module}"), attribute)
-
-
-def chosen(name: str) -> list[str]:
-    """The studies that a name stands for."""
-    if name == ALL:
-        return list(NAMES)
-    load_study(name)
-    return [name]
-
-
-def requests_of(study: Study, preset: str) -> tuple[Request, ...]:
-    """What a study asks for at a preset; ValueError for one it does not have."""
-    if preset == "smoke":
-        return tuple(_smoke(request) for request in study.plans["quick"])
-    if preset not in study.plans:
-        raise unknown_name("preset of this study", preset, ["smoke", *study.plans])
-    return study.plans[preset]
+    def requests(self, preset: str) -> tuple[Request, ...]:
+        """What is asked for at a preset; ValueError for one that no arm has."""
+        if preset == "smoke":
+            return tuple(_smoke(request) for request in self.requests("quick"))
+        requests = tuple(arm.request(preset) for arm in self.arms if preset in arm.scales)
+        if not requests:
+            known = dict.fromkeys(preset for arm in self.arms for preset in arm.scales)
+            raise unknown_name("preset of this study", preset, ["smoke", *known])
+        return requests
 
 
 def _smoke(request: Request) -> Request:
     """The same runs, so short that they only show that everything runs."""
-    large = ("train.steps", "evaluation.samples", "evaluation.iterations", "task.size")
-    kept = tuple(s for s in request.settings if not s.startswith(large))
+    large = (
+        ("train", "steps"),
+        ("evaluation", "samples"),
+        ("evaluation", "iterations"),
+        ("task", "size"),
+    )
+    kept = {key: value for key, value in request.settings.items() if key not in large}
     return replace(request, preset="smoke", settings=kept, train_samples=(1000,))
+
+
+def study_names() -> list[str]:
+    """The names that --study knows."""
+    return [*STUDIES, ALL]
+
+
+def load_study(name: str) -> Study:
+    """A study by name; ValueError names the known ones, nearest first."""
+    if name not in STUDIES:
+        raise unknown_name("study", name, study_names())
+    return STUDIES.load(name)
+
+
+def studies_named(name: str) -> list[str]:
+    """The studies that a name stands for."""
+    if name == ALL:
+        return list(STUDIES)
+    load_study(name)
+    return [name]
 
 
 def plan_studies(
     names: Iterable[str],
     preset: str,
     seeds: tuple[int, ...] | None = None,
-    settings: tuple[str, ...] = (),
+    settings: Overrides | None = None,
     data_dir: Path | None = None,
 ) -> tuple[Plan, dict[str, tuple[RunSpec, ...]]]:
     """One plan of all runs of the studies, each run once, and the runs of each study. Requests
@@ -150,24 +195,23 @@ def plan_studies(
     task that reads data, named after it.
     ValueError where nothing is left.
     """
-    from comparisons.planning.plan import Plan, make_plan
     from tasks.sources import MissingData
 
-    runs, skipped, unreachable = {}, [], {}
+    runs: dict[str, RunSpec] = {}
+    unreachable: dict[str, str] = {}
+    skipped: list[str] = []
     of_study: dict[str, tuple[RunSpec, ...]] = {}
     for name in names:
         of_study[name] = ()
-        for request in requests_of(load_study(name), preset):
-            asked = replace(
-                request,
-                seeds=seeds or request.seeds,
-                settings=(*request.settings, *settings, *_data_of(request.tasks, data_dir)),
-            )
+        for request in load_study(name).requests(preset):
+            more = extended(settings or {}, _data_of(request.tasks, data_dir))
+            more = extended(request.settings, more)
+            request = replace(request, seeds=seeds or request.seeds, settings=more)
             missing = next((unreachable[t] for t in request.tasks if t in unreachable), "")
             try:
                 if missing:
                     raise MissingData(missing)
-                plan = make_plan(asked)
+                plan = make_plan(request)
             except MissingData as error:
                 unreachable |= dict.fromkeys(request.tasks, str(error))
                 skipped.append(f"{name} on {', '.join(request.tasks)}: {error}")
@@ -180,13 +224,13 @@ def plan_studies(
     return Plan(tuple(runs.values()), tuple(dict.fromkeys(skipped))), of_study
 
 
-def _data_of(tasks: Iterable[str], data_dir: Path | None) -> tuple[str, ...]:
+def _data_of(tasks: Iterable[str], data_dir: Path | None) -> Overrides:
     """The setting that says where a task's data is: in the folder of data_dir whose name begins
     with the task's."""
     from tasks import task_class
 
     if data_dir is None:
-        return ()
+        return {}
     reading = [t for t in tasks if "data_dir" in signature(task_class(t)).parameters]
-    found = [folder for t in reading for folder in sorted(data_dir.glob(f"{t}*"))]
-    return tuple(f"task.data_dir={folder.resolve()}" for folder in found[:1])
+    folders = [folder for t in reading for folder in sorted(data_dir.glob(f"{t}*"))]
+    return overrides(task={"data_dir": str(folders[0].resolve())}) if folders else {}

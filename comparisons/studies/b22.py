@@ -3,53 +3,46 @@
 
 from __future__ import annotations
 
-from comparisons.planning.plan import Request
-from comparisons.studies import Claim, Study
-from comparisons.studies.verdicts import Where, beats, every, no_worse, reaches
+from comparisons.planning.overrides import Overrides, Sweep, overrides
+from comparisons.studies import Arm, Claim, Scale, Study
+from comparisons.studies.evidence import RunSelector
+from comparisons.studies.verdicts import beats, every, no_worse, reaches
 
 SEEDS = (0, 1, 2)
 SOURCE = "Bansal et al. 2022"
+NETWORKS = ("dt_net_recall", "dt_net", "feed_forward")
 
-PROGRESSIVE = {"train.alpha": (0.01, 1.0)}
-FINAL = {"train.alpha": 0.0}
-
-
-def _maze(paradigm: str, size: int, options: dict) -> Where:
-    return Where("maze", paradigm, size, options=options)
+PROGRESSIVE = overrides(train={"alpha": Sweep(0.01, 1.0)})
+FINAL = overrides(train={"alpha": 0.0})
+_BOTH = overrides(train={"alpha": Sweep(0.0, 0.01)})
 
 
+def _maze(paradigm: str, size: int, settings: Overrides) -> RunSelector:
+    return RunSelector("maze", paradigm, size, settings=settings)
+
+
+def _tested(*difficulties: int, **more: object) -> Overrides:
+    return overrides(evaluation={"difficulties": difficulties, **more})
+
+
+_QUICK = Scale(SEEDS, (50_000,), _tested(9, 13, 21, 29, samples=500))
 MAZE = Study(
-    plans={
-        "quick": (
-            Request(
-                ("maze",),
-                ("dt_net_recall", "feed_forward"),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=("evaluation.difficulties=9,13,21,29", "evaluation.samples=500"),
-            ),
-            Request(
-                ("maze",),
-                ("dt_net_recall", "dt_net"),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(
-                    "train.alpha=0",
-                    "evaluation.difficulties=9,13,21,29",
-                    "evaluation.samples=500",
+    summary="mazes: recall and the progressive loss",
+    arms=(
+        Arm(
+            ("maze",),
+            ("dt_net_recall", "feed_forward"),
+            {
+                "quick": _QUICK,
+                "paper": Scale(
+                    train_samples=(50_000,),
+                    settings=_BOTH | overrides(evaluation={"iterations": 300}),
+                    paradigms=NETWORKS,
                 ),
-            ),
+            },
         ),
-        "paper": (
-            Request(
-                ("maze",),
-                ("dt_net_recall", "dt_net", "feed_forward"),
-                preset="paper",
-                train_samples=(50_000,),
-                settings=("train.alpha=0,0.01", "evaluation.iterations=300"),
-            ),
-        ),
-    },
+        Arm(("maze",), ("dt_net_recall", "dt_net"), {"quick": _QUICK}, FINAL),
+    ),
     claims=(
         Claim(
             "B22-maze-13",
@@ -60,65 +53,44 @@ MAZE = Study(
             every(
                 reaches(_maze("dt_net_recall", 13, PROGRESSIVE), 0.9988, margin=0.02),
                 beats(_maze("dt_net_recall", 13, PROGRESSIVE), _maze("dt_net", 13, FINAL)),
-                beats(_maze("dt_net_recall", 13, PROGRESSIVE), Where("maze", "feed_forward", 13)),
+                beats(_maze("dt_net_recall", 13, PROGRESSIVE), _maze("feed_forward", 13, {})),
             ),
             scale="width 32, 16 iterations, 1,500 steps, progressive loss alone",
         ),
     ),
 )
 
+#: The quick recipe that goes furthest, see docs/recipes.md; trained once, whatever the tests.
+_RECIPE = overrides(train={"steps": 7000, "average": 0.998}, paradigm={"iterations": 30})
 
-def _well_trained(*tests: str) -> Request:
-    """The quick recipe that goes furthest, see docs/recipes.md; trained once, whatever the
-    tests."""
-    recipe = ("train.steps=7000", "paradigm.iterations=30", "train.average=0.998")
-    return Request(
-        ("maze",),
-        ("dt_net_recall",),
-        seeds=SEEDS,
-        train_samples=(1_000_000,),
-        settings=(*recipe, *tests),
-    )
+
+def _well_trained(tests: Overrides) -> Scale:
+    return Scale(SEEDS, (1_000_000,), _RECIPE | tests, ("dt_net_recall",))
 
 
 _FEW = "width 32, 7,000 steps with the progressive loss alone; 10 mazes"
 
 LARGE = Study(
-    plans={
-        "quick": (
-            _well_trained(
-                "evaluation.difficulties=29,59",
-                "evaluation.samples=100",
-                "evaluation.iterations=384",
-            ),
-            Request(
-                ("maze",),
-                ("dt_net_recall", "dt_net", "feed_forward"),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(
-                    "train.alpha=0",
-                    "evaluation.difficulties=29,59",
-                    "evaluation.samples=100",
-                    "evaluation.iterations=256",
+    summary="mazes: trained on 9, tested on 59",
+    arms=(
+        Arm(
+            ("maze",),
+            NETWORKS,
+            {
+                "quick": _well_trained(_tested(29, 59, samples=100, iterations=384)),
+                "paper": Scale(
+                    train_samples=(50_000,),
+                    settings=_BOTH | _tested(59, samples=500, iterations=1000),
                 ),
-            ),
+            },
         ),
-        "paper": (
-            Request(
-                ("maze",),
-                ("dt_net_recall", "dt_net", "feed_forward"),
-                preset="paper",
-                train_samples=(50_000,),
-                settings=(
-                    "train.alpha=0,0.01",
-                    "evaluation.difficulties=59",
-                    "evaluation.iterations=1000",
-                    "evaluation.samples=500",
-                ),
-            ),
+        Arm(
+            ("maze",),
+            NETWORKS,
+            {"quick": Scale(SEEDS, (50_000,), _tested(29, 59, samples=100, iterations=256))},
+            FINAL,
         ),
-    },
+    ),
     claims=(
         Claim(
             "B22-maze-59",
@@ -126,20 +98,20 @@ LARGE = Study(
             "Trained on size 9, recall with the progressive loss solves 97.3 % of mazes of size 59;"
             " with the final loss 82.7 %; without recall, or feed-forward, none.",
             every(
-                reaches(Where("maze", "dt_net_recall", 59, options=PROGRESSIVE), 0.973, 0.10),
+                reaches(_maze("dt_net_recall", 59, PROGRESSIVE), 0.973, 0.10),
                 beats(
-                    Where("maze", "dt_net_recall", 59, options=PROGRESSIVE),
-                    Where("maze", "dt_net", 59, options=FINAL),
+                    _maze("dt_net_recall", 59, PROGRESSIVE),
+                    _maze("dt_net", 59, FINAL),
                     by=0.5,
                 ),
                 beats(
-                    Where("maze", "dt_net_recall", 59, options=PROGRESSIVE),
-                    Where("maze", "feed_forward", 59, options=FINAL),
+                    _maze("dt_net_recall", 59, PROGRESSIVE),
+                    _maze("feed_forward", 59, FINAL),
                     by=0.5,
                 ),
                 beats(
-                    Where("maze", "dt_net_recall", 59, options=PROGRESSIVE),
-                    Where("maze", "dt_net_recall", 59, options=FINAL),
+                    _maze("dt_net_recall", 59, PROGRESSIVE),
+                    _maze("dt_net_recall", 59, FINAL),
                 ),
             ),
             scale=(
@@ -151,31 +123,23 @@ LARGE = Study(
 )
 
 HUGE = Study(
-    plans={
-        "quick": (
-            _well_trained(
-                "evaluation.difficulties=201",
-                "evaluation.samples=10",
-                "evaluation.iterations=1000",
-                "evaluation.exit_rules=oracle",
-                "evaluation.pictures=1",
-            ),
-        ),
-        "paper": (
-            Request(
-                ("maze",),
-                ("dt_net_recall",),
-                preset="paper",
-                train_samples=(50_000,),
-                settings=(
-                    "train.alpha=0.01",
-                    "evaluation.difficulties=201",
-                    "evaluation.iterations=1000",
-                    "evaluation.samples=500",
+    summary="mazes: trained on 9, tested on 201",
+    arms=(
+        Arm(
+            ("maze",),
+            ("dt_net_recall",),
+            {
+                "quick": _well_trained(
+                    _tested(201, samples=10, iterations=1000, exit_rules=("oracle",), pictures=1)
                 ),
-            ),
+                "paper": Scale(
+                    train_samples=(50_000,),
+                    settings=overrides(train={"alpha": 0.01})
+                    | _tested(201, samples=500, iterations=1000),
+                ),
+            },
         ),
-    },
+    ),
     claims=(
         Claim(
             "B22-maze-201",
@@ -195,30 +159,23 @@ HUGE = Study(
 )
 
 SUMS = Study(
-    plans={
-        "quick": (
-            Request(
-                ("prefix_sums",),
-                ("dt_net_recall", "feed_forward_recall"),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(
-                    "evaluation.difficulties=16,64,256,512",
-                    "evaluation.samples=500",
-                    "evaluation.iterations=300",
+    summary="sums: far longer strings than trained on",
+    arms=(
+        Arm(
+            ("prefix_sums",),
+            ("dt_net_recall", "feed_forward_recall"),
+            {
+                "quick": Scale(
+                    SEEDS, (50_000,), _tested(16, 64, 256, 512, samples=500, iterations=300)
                 ),
-            ),
+                "paper": Scale(
+                    train_samples=(10_000,),
+                    settings=_tested(512, iterations=600),
+                    paradigms=("dt_net_recall",),
+                ),
+            },
         ),
-        "paper": (
-            Request(
-                ("prefix_sums",),
-                ("dt_net_recall",),
-                preset="paper",
-                train_samples=(10_000,),
-                settings=("evaluation.difficulties=512", "evaluation.iterations=600"),
-            ),
-        ),
-    },
+    ),
     claims=(
         Claim(
             "B22-prefix-512",
@@ -226,10 +183,10 @@ SUMS = Study(
             "Trained on strings of 32 bits, recall with the progressive loss solves 97.1 % of"
             " strings of 512.",
             every(
-                reaches(Where("prefix_sums", "dt_net_recall", 512), 0.9712, 0.05),
+                reaches(RunSelector("prefix_sums", "dt_net_recall", 512), 0.9712, 0.05),
                 no_worse(
-                    Where("prefix_sums", "dt_net_recall", 256),
-                    Where("prefix_sums", "feed_forward_recall", 256),
+                    RunSelector("prefix_sums", "dt_net_recall", 256),
+                    RunSelector("prefix_sums", "feed_forward_recall", 256),
                 ),
             ),
             scale="width 64, trained on 16 bits",

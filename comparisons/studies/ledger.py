@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from comparisons.studies import NAMES, Claim, load_study
-from comparisons.studies.verdicts import NOT_RUN, Evidence, as_record, judge
+from comparisons.studies import STUDIES, Claim, load_study
+from comparisons.studies.evidence import Evidence
+from comparisons.studies.verdicts import NOT_RUN, as_record, judge
 from foundations.files import write_atomically
 from foundations.records.spec import SCHEMA, RunSpec
 
@@ -25,19 +26,19 @@ def write_verdicts(
     path = out / "verdicts.json"
     ledger = {entry["study"]: entry for entry in _stored(path)}
     for name, runs in of_study.items():
-        evidence = Evidence(out, runs)
+        study, evidence = load_study(name), Evidence(out, runs)
         left_out = [line for line in skipped if line.startswith(f"{name} on ")]
         ledger[name] = {
             "study": name,
-            "summary": NAMES[name][1],
+            "summary": study.summary,
             "preset": preset,
             "command": command,
             "runs": len(runs),
             "complete": sum(evidence.result(spec) is not None for spec in runs),
             "left_out": left_out,
-            "claims": [_judged(claim, evidence, left_out) for claim in load_study(name).claims],
+            "claims": [_judged(claim, evidence, left_out) for claim in study.claims],
         }
-    ordered = [ledger[name] for name in NAMES if name in ledger]
+    ordered = [ledger[name] for name in STUDIES if name in ledger]
     write_atomically(path, json.dumps({"schema": SCHEMA, "studies": ordered}, indent=1))
     return path
 
@@ -62,6 +63,6 @@ def _stored(path: Path) -> list[dict[str, Any]]:
     """What an earlier study left; nothing where it can't be read."""
     try:
         stored = json.loads(path.read_text())
-        return [entry for entry in stored["studies"] if entry["study"] in NAMES]
+        return [entry for entry in stored["studies"] if entry["study"] in STUDIES]
     except (OSError, ValueError, KeyError, TypeError):
         return []

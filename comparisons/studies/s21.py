@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from comparisons.planning.plan import Request
-from comparisons.studies import Claim, Study
-from comparisons.studies.verdicts import Where, alike, beats, every, no_worse, reaches
+from typing import Any
+
+from comparisons.planning.overrides import Sweep, overrides
+from comparisons.studies import Arm, Claim, Scale, Study
+from comparisons.studies.evidence import RunSelector
+from comparisons.studies.verdicts import alike, beats, every, no_worse, reaches
 
 SEEDS = (0, 1, 2)
 SOURCE = "Schwarzschild et al. 2021"
@@ -13,87 +16,55 @@ DEPTHS = (8, 20, 44)
 QUICK = "width 32, 1,500 steps"
 
 
-def _as_trained(task: str, paradigm: str, difficulty: int | None = None, **options) -> Where:
+def _as_trained(
+    task: str, paradigm: str, difficulty: int | None = None, **options: object
+) -> RunSelector:
     """At the depth it was trained with: what is said of an effective depth is not about iterating
     further."""
-    chosen = {f"paradigm.{name}": value for name, value in options.items()}
-    return Where(task, paradigm, difficulty, rule="fixed", iterations="trained", options=chosen)
+    settings = overrides(paradigm=options)
+    return RunSelector(
+        task, paradigm, difficulty, rule="fixed", iterations="trained", settings=settings
+    )
 
 
-def _net(paradigm: str, depth: int, size: int, dilation: int | None = None) -> Where:
+def _net(paradigm: str, depth: int, size: int, dilation: int | None = None) -> RunSelector:
     return _as_trained(TASK, paradigm, size, depth=depth, dilation=dilation)
 
 
 _BOTH = ("recurrent_resnet", "resnet")
-_SIZES = "evaluation.difficulties=9,13"
-_SAMPLES = "evaluation.samples=500"
-
-_UNDILATED = Request(
-    (TASK,),
-    _BOTH,
-    seeds=SEEDS,
-    train_samples=(50_000,),
-    settings=("paradigm.depth=8,20,44", "paradigm.width=32", _SIZES, _SAMPLES),
-)
-_DILATED = Request(
-    (TASK,),
-    _BOTH,
-    seeds=SEEDS,
-    train_samples=(50_000,),
-    settings=(
-        "paradigm.depth=8,12,20",
-        "paradigm.width=32",
-        "paradigm.dilation=2",
-        "evaluation.difficulties=9",
-        _SAMPLES,
-    ),
-)
-_DIGITS = Request(
-    ("digits",),
-    ("recurrent_resnet_bn", "resnet_bn"),
-    seeds=SEEDS,
-    settings=("paradigm.depth=7,11,15", "paradigm.width=32"),
-)
-_DIGITS_MORE = Request(
-    ("digits",),
-    ("recurrent_mlp", "mlp", "recurrent_convnet", "convnet"),
-    seeds=SEEDS,
-    settings=("paradigm.depth=6",),
-)
-
-
-def _paper(*requests: Request) -> tuple[Request, ...]:
-    return tuple(
-        Request(r.tasks, r.paradigms, preset="paper", train_samples=(50_000,), settings=r.settings)
-        for r in requests
-    )
-
+_WIDTH = overrides(paradigm={"width": 32})
+_SAMPLES = overrides(evaluation={"samples": 500})
+_SIZES = overrides(evaluation={"difficulties": (9, 13)})
+_ONE_SIZE = overrides(evaluation={"difficulties": (9,)})
 
 DEPTH = Study(
-    plans={
-        "quick": (_UNDILATED, _DILATED, _DIGITS, _DIGITS_MORE),
-        "paper": (
-            Request((TASK,), _BOTH, preset="paper", settings=("paradigm.depth=8,20,44", _SIZES)),
-            Request(
-                (TASK,),
-                _BOTH,
-                preset="paper",
-                settings=("paradigm.depth=8,12,20", "paradigm.dilation=2"),
-            ),
-            Request(
-                ("digits",),
-                ("recurrent_resnet_bn", "resnet_bn"),
-                preset="paper",
-                settings=("paradigm.depth=7,11,15",),
-            ),
-            Request(
-                ("digits",),
-                ("recurrent_mlp", "mlp", "recurrent_convnet", "convnet"),
-                preset="paper",
-                settings=("paradigm.depth=6",),
-            ),
+    summary="mazes and digits: depth by repeated or by distinct layers",
+    arms=(
+        Arm(
+            (TASK,),
+            _BOTH,
+            {"quick": Scale(SEEDS, (50_000,), _WIDTH | _SAMPLES), "paper": Scale()},
+            overrides(paradigm={"depth": Sweep(*DEPTHS)}) | _SIZES,
         ),
-    },
+        Arm(
+            (TASK,),
+            _BOTH,
+            {"quick": Scale(SEEDS, (50_000,), _WIDTH | _ONE_SIZE | _SAMPLES), "paper": Scale()},
+            overrides(paradigm={"depth": Sweep(8, 12, 20), "dilation": 2}),
+        ),
+        Arm(
+            ("digits",),
+            ("recurrent_resnet_bn", "resnet_bn"),
+            {"quick": Scale(SEEDS, settings=_WIDTH), "paper": Scale()},
+            overrides(paradigm={"depth": Sweep(7, 11, 15)}),
+        ),
+        Arm(
+            ("digits",),
+            ("recurrent_mlp", "mlp", "recurrent_convnet", "convnet"),
+            {"quick": Scale(SEEDS), "paper": Scale()},
+            overrides(paradigm={"depth": 6}),
+        ),
+    ),
     claims=(
         Claim(
             "S21-T2-dilated",
@@ -171,8 +142,11 @@ DEPTH = Study(
             "Image classifiers gain nothing from more iterations than they were trained with.",
             no_worse(
                 _as_trained("digits", "recurrent_resnet_bn", depth=15),
-                Where(
-                    "digits", "recurrent_resnet_bn", rule="fixed", options={"paradigm.depth": 15}
+                RunSelector(
+                    "digits",
+                    "recurrent_resnet_bn",
+                    rule="fixed",
+                    settings=overrides(paradigm={"depth": 15}),
                 ),
                 0.005,
             ),
@@ -182,29 +156,26 @@ DEPTH = Study(
     ),
 )
 
-_TRAINED = Request(
-    (TASK,),
-    ("recurrent_resnet",),
-    seeds=SEEDS,
-    train_samples=(50_000,),
-    settings=(
-        "task.difficulty=9,11,13",
-        "paradigm.depth=44",
-        "paradigm.width=32",
-        "evaluation.difficulties=9,11,13",
-        _SAMPLES,
-    ),
-)
 
-
-def _trained(on: int, size: int) -> Where:
-    return Where(
-        TASK, "recurrent_resnet", size, options={"paradigm.depth": 44, "train_difficulty": on}
-    )
+def _trained(on: int, size: int) -> RunSelector:
+    settings = overrides(paradigm={"depth": 44}, task={"difficulty": on})
+    return RunSelector(TASK, "recurrent_resnet", size, settings=settings)
 
 
 SIZES = Study(
-    plans={"quick": (_TRAINED,), "paper": _paper(_TRAINED)},
+    summary="mazes: trained on 9, 11 and 13, tested on each",
+    arms=(
+        Arm(
+            (TASK,),
+            ("recurrent_resnet",),
+            {"quick": Scale(SEEDS, (50_000,)), "paper": Scale(None, (50_000,))},
+            overrides(
+                task={"difficulty": Sweep(9, 11, 13)},
+                paradigm={"depth": 44, "width": 32},
+                evaluation={"difficulties": (9, 11, 13), "samples": 500},
+            ),
+        ),
+    ),
     claims=(
         Claim(
             "S21-T5-sizes",
@@ -226,49 +197,29 @@ SIZES = Study(
 #: Smoothed labels, which the quick recipe for mazes has, teach a network not to be sure: where an
 #: answer is chosen by how sure it is, they would be part of what is measured. The published
 #: networks were trained without.
-_PLAIN_LABELS = "train.label_smoothing=0"
-_STOPPED = {"train.alpha": 0.0, "train.label_smoothing": 0.0}
+_STOPPED = overrides(train={"alpha": 0.0, "label_smoothing": 0.0})
 _EXIT_SCALE = "width 32, 16 iterations, 1,500 steps, labels not smoothed"
 
 
-def _exit(rule: str, size: int = 13, **more) -> Where:
-    return Where(TASK, "dt_net", size, rule=rule, options=_STOPPED, **more)
+def _exit(rule: str, size: int = 13, **more: Any) -> RunSelector:
+    return RunSelector(TASK, "dt_net", size, rule=rule, settings=_STOPPED, **more)
 
 
 EXITS = Study(
-    plans={
-        "quick": (
-            Request(
-                (TASK,),
-                ("dt_net",),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(
-                    "train.alpha=0",
-                    _PLAIN_LABELS,
-                    _SIZES,
-                    "evaluation.samples=1000",
-                    "evaluation.iterations=100",
-                    "evaluation.inside=64",
+    summary="mazes: when to stop, and filters used again and again",
+    arms=(
+        Arm(
+            (TASK,),
+            ("dt_net",),
+            {
+                "quick": Scale(
+                    SEEDS, (50_000,), overrides(evaluation={"samples": 1000, "iterations": 100})
                 ),
-            ),
+                "paper": Scale(None, (50_000,), overrides(paradigm={"iterations": 20})),
+            },
+            _STOPPED | _SIZES | overrides(evaluation={"inside": 64}),
         ),
-        "paper": (
-            Request(
-                (TASK,),
-                ("dt_net",),
-                preset="paper",
-                train_samples=(50_000,),
-                settings=(
-                    "train.alpha=0",
-                    _PLAIN_LABELS,
-                    "paradigm.iterations=20",
-                    _SIZES,
-                    "evaluation.inside=64",
-                ),
-            ),
-        ),
-    },
+    ),
     claims=(
         Claim(
             "S21-F9-exit",
@@ -311,7 +262,7 @@ EXITS = Study(
             SOURCE,
             "Most filters keep at least a fifth of their peak activity on the iteration where they"
             " are least active.",
-            reaches(Where(TASK, "dt_net", 9, rule="inside:reused", options=_STOPPED), 0.5),
+            reaches(_exit("inside:reused", 9), 0.5),
             scale="most is taken as half of the filters that are ever active",
             figure="inside",
         ),
@@ -319,35 +270,27 @@ EXITS = Study(
 )
 
 
-def _images(task: str, preset: str) -> tuple[Request, ...]:
-    small = ("train.steps=1500",) if preset == "quick" else ()
-    sizes = (
-        ("recurrent_resnet_bn.depth=15", "recurrent_resnet_bn.width=32", "resnet18.width=16")
-        if preset == "quick"
-        else ()
-    )
-    return (
-        Request(
-            (task,),
-            ("recurrent_resnet_bn", "resnet18"),
-            preset=preset,
-            seeds=SEEDS if preset == "quick" else None,
-            settings=(*small, *sizes),
-        ),
-    )
-
-
 _TABLE1 = {
     "cifar10": ("S21-T1-cifar10", "CIFAR-10", 93.99, 94.69),
     "svhn": ("S21-T1-svhn", "SVHN", 96.04, 95.48),
     "emnist": ("S21-T1-emnist", "EMNIST", 87.42, 87.71),
 }
+_SMALL = overrides(
+    train={"steps": 1500},
+    recurrent_resnet_bn={"depth": 15, "width": 32},
+    resnet18={"width": 16},
+)
 
 IMAGES = Study(
-    plans={
-        preset: tuple(r for task in _TABLE1 for r in _images(task, preset))
-        for preset in ("quick", "paper")
-    },
+    summary="CIFAR-10, SVHN and EMNIST: recurrent ResNets (needs their data)",
+    arms=tuple(
+        Arm(
+            (task,),
+            ("recurrent_resnet_bn", "resnet18"),
+            {"quick": Scale(SEEDS, settings=_SMALL), "paper": Scale()},
+        )
+        for task in _TABLE1
+    ),
     claims=tuple(
         Claim(
             claim,

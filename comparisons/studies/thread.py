@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-from comparisons.planning.plan import Request
-from comparisons.studies import Claim, Study
-from comparisons.studies.verdicts import Where, absent, every, no_worse, reaches, stays_below
+from dataclasses import replace
 
-SEEDS = (0, 1, 2)
+from comparisons.planning.overrides import overrides
+from comparisons.studies import Arm, Claim, Scale, Study
+from comparisons.studies.evidence import RunSelector
+from comparisons.studies.verdicts import absent, every, no_worse, reaches, stays_below
+
 SOURCE = "announcement of Bansal et al. 2022"
 _NET = ("maze", "dt_net_recall", 13)
+_PERTURBATIONS = ("noise", "zeros", "other", "start", "end")
+_TRAINED_ON_13 = overrides(task={"difficulty": 13})
+_SCALE = Scale((0, 1, 2), (50_000,), overrides(evaluation={"samples": 500}))
 
 RECOVERY = Study(
-    plans={
-        preset: (
-            Request(
-                ("maze",),
-                ("dt_net_recall",),
-                preset=preset,
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(
-                    "evaluation.difficulties=13",
-                    "evaluation.samples=500",
-                    "evaluation.iterations=128",
-                    "evaluation.blows=none,noise,zeros,other,start,end",
-                ),
+    summary="mazes: damaged states, moved ends, plain ResNets",
+    arms=(
+        Arm(
+            ("maze",),
+            ("dt_net_recall",),
+            {"quick": _SCALE, "paper": _SCALE},
+            overrides(
+                evaluation={
+                    "difficulties": (13,),
+                    "iterations": 128,
+                    "blows": ("none", *_PERTURBATIONS),
+                }
             ),
-            Request(
-                ("maze",),
-                ("narrow_resnet18" if preset == "quick" else "resnet18",),
-                preset=preset,
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(
-                    "task.difficulty=13",
-                    "evaluation.difficulties=13,21,29",
-                    "evaluation.samples=500",
-                    *(("train.steps=4000",) if preset == "quick" else ()),
+        ),
+        Arm(
+            ("maze",),
+            ("resnet18",),
+            {
+                "quick": replace(
+                    _SCALE,
+                    settings=_SCALE.settings | overrides(train={"steps": 4000}),
+                    paradigms=("narrow_resnet18",),
                 ),
-            ),
-        )
-        for preset in ("quick", "paper")
-    },
+                "paper": _SCALE,
+            },
+            _TRAINED_ON_13 | overrides(evaluation={"difficulties": (13, 21, 29)}),
+        ),
+    ),
     claims=(
         Claim(
             "TH-recover",
@@ -51,12 +53,14 @@ RECOVERY = Study(
             every(
                 *(
                     no_worse(
-                        Where(*_NET, rule=f"blow:{blow}"), Where(*_NET, rule="blow:none"), 0.02
+                        RunSelector(*_NET, rule=f"blow:{name}"),
+                        RunSelector(*_NET, rule="blow:none"),
+                        0.02,
                     )
-                    for blow in ("noise", "zeros", "other", "start", "end")
+                    for name in _PERTURBATIONS
                 )
             ),
-            scale="width 32, size 13, struck after 64 of 128 iterations; two points are allowed",
+            scale="width 32, size 13, perturbed after 64 of 128 iterations; two points are allowed",
             figure="recovery",
         ),
         Claim(
@@ -66,12 +70,12 @@ RECOVERY = Study(
             " larger ones.",
             every(
                 reaches(
-                    Where("maze", "narrow_resnet18", 13, options={"train_difficulty": 13}),
+                    RunSelector("maze", "narrow_resnet18", 13, settings=_TRAINED_ON_13),
                     1.0,
                     0.05,
                 ),
                 stays_below(
-                    Where("maze", "narrow_resnet18", 21, options={"train_difficulty": 13}), 0.1
+                    RunSelector("maze", "narrow_resnet18", 21, settings=_TRAINED_ON_13), 0.1
                 ),
             ),
             scale="a narrow ResNet18, 4,000 steps",

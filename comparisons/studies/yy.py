@@ -3,65 +3,55 @@ Networks"."""
 
 from __future__ import annotations
 
-from comparisons.planning.plan import Request
-from comparisons.studies import Claim, Study
-from comparisons.studies.verdicts import Where, alike, beats, every, saturates_before
+from typing import Any
+
+from comparisons.planning.overrides import Sweep, overrides
+from comparisons.studies import Arm, Claim, Scale, Study
+from comparisons.studies.evidence import RunSelector
+from comparisons.studies.verdicts import alike, beats, every, saturates_before
 
 SEEDS = (0, 1, 2)
 SOURCE = "You and Yu"
-_CRITERIA = "lottery.criterion=snip,magnitude,random,grasp"
 _SCALE = "width 64 (sums) and 32 (mazes), 1,500 steps, trained on 16 bits and size 9; density 0.9"
+_CRITERIA = overrides(
+    lottery={"criterion": Sweep("snip", "magnitude", "random", "grasp"), "density": 0.9}
+)
 
 
-def _pruned(task: str, criterion: str, place: int, **more) -> Where:
-    options = {"paradigm.criterion": criterion, "paradigm.density": 0.9}
-    return Where(task, "lottery", place, options=options, **more)
+def _pruned(task: str, criterion: str, place: int, **more: Any) -> RunSelector:
+    settings = overrides(lottery={"criterion": criterion, "density": 0.9})
+    return RunSelector(task, "lottery", place, settings=settings, **more)
 
 
-def _whole(task: str, place: int, **more) -> Where:
-    return Where(task, "dt_net_recall", place, **more)
+def _whole(task: str, place: int, **more: Any) -> RunSelector:
+    return RunSelector(task, "dt_net_recall", place, **more)
 
 
 LOTTERY = Study(
-    plans={
-        "quick": (
-            Request(
-                ("prefix_sums",),
-                ("dt_net_recall", "lottery"),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(_CRITERIA, "lottery.density=0.9"),
-            ),
-            Request(
-                ("maze",),
-                ("dt_net_recall", "lottery"),
-                seeds=SEEDS,
-                train_samples=(50_000,),
-                settings=(_CRITERIA, "lottery.density=0.9", "evaluation.difficulties=9,13"),
-            ),
-        ),
-        "paper": (
-            Request(
-                ("prefix_sums",),
-                ("dt_net_recall", "lottery"),
-                preset="paper",
-                train_samples=(10_000,),
-                settings=(
-                    _CRITERIA,
-                    "lottery.density=0.9",
-                    "evaluation.difficulties=512",
-                    "evaluation.iterations=600",
+    summary="sums and mazes: DT-nets pruned before training",
+    arms=(
+        Arm(
+            ("prefix_sums",),
+            ("dt_net_recall", "lottery"),
+            {
+                "quick": Scale(SEEDS, (50_000,)),
+                "paper": Scale(
+                    train_samples=(10_000,),
+                    settings=overrides(evaluation={"difficulties": (512,), "iterations": 600}),
                 ),
-            ),
-            Request(
-                ("maze",),
-                ("dt_net_recall", "lottery"),
-                preset="paper",
-                train_samples=(50_000,),
-                settings=(_CRITERIA, "lottery.density=0.9", "evaluation.difficulties=13"),
-            ),
+            },
+            _CRITERIA,
         ),
-    },
+        Arm(
+            ("maze",),
+            ("dt_net_recall", "lottery"),
+            {
+                "quick": Scale(SEEDS, (50_000,), overrides(evaluation={"difficulties": (9, 13)})),
+                "paper": Scale(None, (50_000,), overrides(evaluation={"difficulties": (13,)})),
+            },
+            _CRITERIA,
+        ),
+    ),
     claims=(
         Claim(
             "YY-F4-prefix",
@@ -122,25 +112,18 @@ LOTTERY = Study(
 )
 
 OOD = Study(
-    plans={
-        "quick": (
-            Request(
-                ("cifar10",),
-                ("recurrent_resnet18",),
-                seeds=SEEDS,
-                settings=("train.steps=1500", "evaluation.iterations=20"),
-            ),
+    summary="CIFAR-10 to SVHN: more iterations than trained with (needs their data)",
+    arms=(
+        Arm(
+            ("cifar10",),
+            ("recurrent_resnet18",),
+            {
+                "quick": Scale(SEEDS, settings=overrides(train={"steps": 1500})),
+                "paper": Scale(transfer=(("cifar10", "svhn"),)),
+            },
+            overrides(evaluation={"iterations": 20}),
         ),
-        "paper": (
-            Request(
-                ("cifar10",),
-                ("recurrent_resnet18",),
-                preset="paper",
-                settings=("evaluation.iterations=20",),
-                transfer=(("cifar10", "svhn"),),
-            ),
-        ),
-    },
+    ),
     claims=(
         Claim(
             "YY-T1-ood",
@@ -148,8 +131,8 @@ OOD = Study(
             "A recurrent ResNet trained on CIFAR-10 with 5 iterations falls from 94.8 to 16.4 % at"
             " 20, and stays at chance on SVHN.",
             beats(
-                Where("cifar10", "recurrent_resnet18", rule="fixed", iterations="trained"),
-                Where("cifar10", "recurrent_resnet18", rule="fixed"),
+                RunSelector("cifar10", "recurrent_resnet18", rule="fixed", iterations="trained"),
+                RunSelector("cifar10", "recurrent_resnet18", rule="fixed"),
                 by=0.3,
             ),
             scale="width 16, 1,500 steps; CIFAR-10 alone",

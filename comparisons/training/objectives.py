@@ -7,8 +7,7 @@ import math
 import numpy as np
 
 from foundations.errors import unknown_name
-
-SCHEDULES = ("cosine", "constant", "linear")
+from foundations.records.spec import SCHEDULES
 
 
 def rate(step: int, steps: int, warmup: int, schedule: str) -> float:

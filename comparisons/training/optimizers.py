@@ -7,10 +7,8 @@ import torch
 from comparisons.storage.tensors import optimizer_tensors, restore_optimizer
 from comparisons.training.objectives import rate
 from foundations.errors import unknown_name
-from foundations.records.spec import TrainSpec
+from foundations.records.spec import OPTIMIZERS, TrainSpec
 from paradigms.base import Paradigm
-
-OPTIMIZERS = ("adam", "adamw", "sgd")
 
 
 def make_optimizer(model: Paradigm, train: TrainSpec) -> torch.optim.Optimizer:

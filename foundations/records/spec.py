@@ -5,10 +5,52 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
+
+from foundations.errors import unknown_name
 
 SCHEMA = 1
+OPTIMIZERS = ("adam", "adamw", "sgd")
+PRECISIONS = ("auto", "bf16", "fp32", "tf32")
+SCHEDULES = ("cosine", "constant", "linear")
+
+
+class Limits(NamedTuple):
+    """What a field may be, beside its type: a number in a range, or one of a few words.
+
+    Beyond `most` a number is a slip of the hand: nothing would end, or fit any memory. open_end:
+    why `most` itself is left out, where it is.
+    """
+
+    least: float = 0
+    most: float = 10**9
+    words: tuple[str, ...] = ()
+    open_end: str = ""
+
+    def check(self, path: str, value: Any) -> None:
+        """ValueError, by the path of the field, for a value outside the limits."""
+        if self.words:
+            if value not in self.words:
+                raise unknown_name(path.rpartition(".")[2], value, self.words)
+        elif self.most == 1:
+            if not self.least <= value <= 1:
+                raise ValueError(f"{path} must be from {self.least} to 1, not {value}")
+            if self.open_end and value == 1:
+                raise ValueError(f"{path} must be below 1: {self.open_end}")
+        elif not value >= self.least or value == float("inf"):
+            raise ValueError(f"{path} must be at least {self.least} and finite, not {value}")
+        elif value > self.most:
+            raise ValueError(f"{path} must be at most {self.most:,}, not {value}")
+
+
+Count = Annotated[int, Limits(1)]
+CountOrZero = Annotated[int, Limits()]
+Amount = Annotated[float, Limits()]
+Share = Annotated[float, Limits(0, 1)]
+Problems = Annotated[int, Limits(1, 10**7)]
 
 
 @dataclass(frozen=True)
@@ -18,31 +60,31 @@ class TrainSpec:
     steps: optimiser steps. easiest_steps: steps on the task's easiest difficulty that come before
     them, with a warm-up and schedule of their own ("weights from the easiest difficulty").
     batch_size: problems a step, over all processes. recurrent_lr_scale: factor on the learning rate
-    of the network's recurrent parameters (`Paradigm.recurrent_parameters`). precision: see
-    `hardware.PRECISIONS`. compile: whether training runs the network compiled, see `compiling`.
-    schedule: of the rate after the warm-up, see `objectives.rate`. clip: largest gradient norm, 0
-    for none. alpha: weight of the progressive loss, see `learner`. average: decay of the moving
-    average of the weights that is evaluated, 0 for none. patience: validations without a better
-    loss before stopping, 0 for none; the best weights are then the ones kept.
+    of the network's recurrent parameters (`Paradigm.recurrent_parameters`). compile: whether
+    training runs the network compiled, see `compiling`. schedule: of the rate after the warm-up,
+    see `objectives.rate`. clip: largest gradient norm, 0 for none. alpha: weight of the progressive
+    loss, see `learner`. average: decay of the moving average of the weights that is evaluated, 0
+    for none. patience: validations without a better loss before stopping, 0 for none; the best
+    weights are then the ones kept.
     """
 
-    steps: int = 2000
-    batch_size: int = 50
-    optimizer: str = "adam"
-    learning_rate: float = 1e-3
-    recurrent_lr_scale: float = 1.0
-    weight_decay: float = 0.0
-    warmup_steps: int = 100
-    schedule: str = "cosine"
-    clip: float = 1.0
-    alpha: float = 1.0
-    label_smoothing: float = 0.0
-    average: float = 0.99
-    precision: str = "auto"
-    validate_every: int = 250
-    validation_samples: int = 512
-    patience: int = 0
-    easiest_steps: int = 0
+    steps: Count = 2000
+    batch_size: Annotated[int, Limits(1, 10**6)] = 50
+    optimizer: Annotated[str, Limits(words=OPTIMIZERS)] = "adam"
+    learning_rate: Amount = 1e-3
+    recurrent_lr_scale: Amount = 1.0
+    weight_decay: Amount = 0.0
+    warmup_steps: CountOrZero = 100
+    schedule: Annotated[str, Limits(words=SCHEDULES)] = "cosine"
+    clip: Amount = 1.0
+    alpha: Share = 1.0
+    label_smoothing: Share = 0.0
+    average: Annotated[float, Limits(0, 1, open_end="at 1 the average never moves")] = 0.99
+    precision: Annotated[str, Limits(words=PRECISIONS)] = "auto"
+    validate_every: Count = 250
+    validation_samples: Problems = 512
+    patience: CountOrZero = 0
+    easiest_steps: CountOrZero = 0
     compile: bool = False
 
     @property
@@ -55,13 +97,14 @@ class TrainSpec:
 class EvaluationSpec:
     """How a network is tested. iterations: the most steps a recurrent network may take (its trained
     number if that is more). seed: of the test problems, the same for all runs so that they can be
-    paired. blows: see `perturbations.recovery`, struck after half of the iterations. inside: test
-    problems of each difficulty that the network is looked into with (`probe.inside`), 0 for none.
-    transfer: other tasks of the same shape to be tested on as well, by name, with their options."""
+    paired. blows: perturbations of the state after half of the iterations, see
+    `perturbations.recovery`. inside: test problems of each difficulty that the network is probed
+    with (`probe.inside`), 0 for none. transfer: other tasks of the same shape to be tested on as
+    well, by name, with their options."""
 
     difficulties: tuple[int | str, ...] = ()
-    samples: int = 1000
-    iterations: int = 64
+    samples: Problems = 1000
+    iterations: Annotated[int, Limits(1, 10**6)] = 64
     exit_rules: tuple[str, ...] = (
         "n_plus_2",
         "agreement",
@@ -69,10 +112,10 @@ class EvaluationSpec:
         "convergence",
         "oracle",
     )
-    seed: int = 0
-    pictures: int = 6
+    seed: CountOrZero = 0
+    pictures: Annotated[int, Limits(0, 1000)] = 6
     blows: tuple[str, ...] = ()
-    inside: int = 0
+    inside: CountOrZero = 0
     transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -97,7 +140,9 @@ class RunSpec:
     def run_id(self) -> str:
         """Name of the run, safe as a file name. Fields at their default are left out of the hash,
         so that a new field leaves the names of old runs as they are."""
-        digest = hashlib.sha256(json.dumps(_chosen(self), sort_keys=True).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(
+            json.dumps(_off_default(self), sort_keys=True).encode()
+        ).hexdigest()[:12]
         words = re.sub(r"[^A-Za-z0-9_.]+", "_", f"{self.task}.{self.paradigm}")[:100]
         return f"{words}-s{self.seed}-{digest}"
 
@@ -126,22 +171,58 @@ class RunSpec:
         return spec
 
 
+def _allowed(part: Any) -> dict[str, tuple[Any, Limits | None]]:
+    """By field: the type that it must have, and its limits."""
+    allowed: dict[str, tuple[Any, Limits | None]] = {}
+    for name, hint in get_type_hints(part, include_extras=True).items():
+        kind, limits = get_args(hint) if get_origin(hint) is Annotated else (hint, None)
+        plain = kind if isinstance(kind, UnionType) else get_origin(kind) or kind
+        allowed[name] = (plain, limits)
+    return allowed
+
+
+_ALLOWED = {part: _allowed(part) for part in (RunSpec, TrainSpec, EvaluationSpec)}
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type: a whole number is a float too, a truth value no number."""
+    wanted = (int, float) if kind is float else kind
+    return isinstance(value, wanted) and (kind is bool or not isinstance(value, bool))
+
+
 def _check_types(part: Any) -> None:
-    """ValueError unless every field is of the type of its default; those without one are named
-    here."""
-    without: dict[str, Any] = {
-        "task": str,
-        "paradigm": str,
-        "train_difficulty": (int, str),
-        "train_samples": int,
-    }
-    for f in fields(part):
-        value, default = getattr(part, f.name), default_of(f)
-        kind = without[f.name] if default is MISSING else type(default)
-        if kind is float:
-            kind = (int, float)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise ValueError(f"spec has {str(value)[:40]!r} for {f.name}")
+    """ValueError unless every field is of its type."""
+    for name, (kind, _) in _ALLOWED[type(part)].items():
+        value = getattr(part, name)
+        if not _is_of(value, kind):
+            raise ValueError(f"spec has {str(value)[:40]!r} for {name}")
+
+
+Part = TypeVar("Part", TrainSpec, EvaluationSpec)
+
+
+def typed(group: str, part: type[Part], values: Mapping[str, Any]) -> Part:
+    """A TrainSpec or EvaluationSpec from loose values; ValueError for unknown fields or wrong
+    types."""
+    known = [f.name for f in fields(part) if f.default is not MISSING]
+    clean: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise unknown_name(f"{group} field", name, known)
+        kind, _ = _ALLOWED[part][name]
+        if not _is_of(value, kind):
+            raise ValueError(f"{group}.{name} must be of type {kind.__name__}, not {value!r}")
+        clean[name] = float(value) if kind is float else value
+    return part(**clean)
+
+
+def check_limits(spec: RunSpec) -> None:
+    """ValueError unless every field of training and evaluation is within its limits."""
+    for group in ("train", "evaluation"):
+        part = getattr(spec, group)
+        for name, (_, limits) in _ALLOWED[type(part)].items():
+            if limits:
+                limits.check(f"{group}.{name}", getattr(part, name))
 
 
 def default_of(f: Any) -> Any:
@@ -149,14 +230,14 @@ def default_of(f: Any) -> Any:
     return f.default_factory() if f.default_factory is not MISSING else f.default
 
 
-def _chosen(value: Any) -> dict[str, Any]:
-    chosen = {}
+def _off_default(value: Any) -> dict[str, Any]:
+    """The fields that are not at their default."""
+    off: dict[str, Any] = {}
     for f in fields(value):
         item = getattr(value, f.name)
-        if item == default_of(f):
-            continue
-        chosen[f.name] = _chosen(item) if is_dataclass(item) else item
-    return chosen
+        if item != default_of(f):
+            off[f.name] = _off_default(item) if is_dataclass(item) else item
+    return off
 
 
 def canonical(spec: RunSpec) -> str:

@@ -29,7 +29,7 @@ import reports.__main__ as reports_command
 import tasks.__main__ as tasks_command
 from comparisons.cli import main
 from comparisons.execution import search
-from comparisons.planning.plan import parse_setting
+from comparisons.options import parse_setting
 from comparisons.studies import study_names
 from foundations.command import writable_file
 from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from comparisons.cli import main
 from comparisons.execution import search as searching
 from comparisons.execution.search import FASTEST, SLOWEST, even, groups, space, trial
+from comparisons.planning.overrides import overrides
 from comparisons.planning.plan import Request, make_plan
 from tasks.prefix_sums import PrefixSums
 
@@ -32,7 +33,7 @@ SMALL = (
 
 
 def small_plan():
-    settings = ("train.steps=8", "dt_net_recall.width=8", "dt_net_recall.iterations=3")
+    settings = overrides(train={"steps": 8}, dt_net_recall={"width": 8, "iterations": 3})
     return make_plan(
         Request(
             ("prefix_sums",),

@@ -25,6 +25,7 @@ from comparisons.execution import progress
 from comparisons.execution.closing import results_table
 from comparisons.execution.progress import Screen
 from comparisons.listing import listing
+from comparisons.options import parse_settings
 from comparisons.planning.estimate import Estimate, company, estimate, load_of, wall_seconds
 from comparisons.planning.plan import Request, make_plan
 from comparisons.storage.leases import MARKER
@@ -49,7 +50,13 @@ SMALL += [f"--set={setting}" for setting in SETTINGS]
 
 def small_plan():
     return make_plan(
-        Request(("prefix_sums",), ("dt_net_recall",), "smoke", (0, 1, 2), settings=SETTINGS)
+        Request(
+            ("prefix_sums",),
+            ("dt_net_recall",),
+            "smoke",
+            (0, 1, 2),
+            settings=parse_settings(SETTINGS),
+        )
     )
 
 
@@ -343,7 +350,9 @@ def test_estimates_are_of_the_size_of_what_training_takes(tmp_path):
     """Other processes share the cores, so within a factor of ten: a wrong unit or a step left out
     is further off."""
     settings = ("train.steps=150", "evaluation.samples=4", "evaluation.iterations=8")
-    request = Request(("prefix_sums",), ("feed_forward_recall",), "smoke", settings=settings)
+    request = Request(
+        ("prefix_sums",), ("feed_forward_recall",), "smoke", settings=parse_settings(settings)
+    )
     (spec,) = make_plan(request).runs
     before = torch.random.get_rng_state()
     predicted = estimate([spec], torch.device("cpu"), always=True)
@@ -358,7 +367,13 @@ def test_estimates_are_of_the_size_of_what_training_takes(tmp_path):
 
 def test_what_is_alike_is_measured_once_and_what_there_is_no_time_for_goes_by_flops():
     plan = make_plan(
-        Request(("prefix_sums",), ("dt_net", "dt_net_recall"), "smoke", (0, 1), settings=SETTINGS)
+        Request(
+            ("prefix_sums",),
+            ("dt_net", "dt_net_recall"),
+            "smoke",
+            (0, 1),
+            settings=parse_settings(SETTINGS),
+        )
     )
     found = estimate(plan.runs, torch.device("cpu"), always=True, budget=0.0)
     pace = {found.seconds[s.run_id] / found.flops[s.run_id] for s in plan.runs}

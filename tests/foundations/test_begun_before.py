@@ -13,13 +13,13 @@ from commands import TESTS
 from comparisons.cli import main, make_request
 from comparisons.options import make_parser
 from comparisons.planning.plan import make_plan
-from comparisons.studies import NAMES, plan_studies
+from comparisons.studies import STUDIES, plan_studies
 from foundations.records.reading import collect
 
 DATA = TESTS / "data"
 IDS = json.loads((DATA / "run_ids.json").read_text())
 #: Studies of data that a machine may not have are not among the pinned.
-PINNED = [name for name in NAMES if f"{name} quick" in IDS["studies"]]
+PINNED = [name for name in STUDIES if f"{name} quick" in IDS["studies"]]
 
 
 def ids(*arguments: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_runs_of_other_tasks_are_called_as_before():
 @pytest.mark.parametrize("name", PINNED)
 def test_runs_of_studies_are_called_as_before(name):
     for preset in ("smoke", "quick", "paper"):
-        plan, _ = plan_studies([name], preset, None, (), None)
+        plan, _ = plan_studies([name], preset)
         found = [spec.run_id for spec in plan.runs]
         digest = hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
         assert [len(found), digest] == IDS["studies"][f"{name} {preset}"]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparisons.planning.plan import Request, make_plan, make_spec, parse_setting, repeat_command
+from comparisons.options import parse_setting, parse_settings
+from comparisons.planning.overrides import Sweep, overrides
+from comparisons.planning.plan import Request, make_plan, make_spec, repeat_command
 from comparisons.planning.presets import DEFAULT_PARADIGMS, default_paradigms
-from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec
+from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, default_of
 
 SPEC = RunSpec(task="maze", paradigm="dt_net_recall", train_difficulty=9, train_samples=100)
 
@@ -81,7 +84,9 @@ def test_several_values_make_several_runs_and_a_paradigms_own_options_reach_it_a
         tasks=("maze",),
         paradigms=("dt_net", "dt_net_recall"),
         preset="smoke",
-        settings=("dt_net.width=8,16", "train.learning_rate=1e-3,1e-4"),
+        settings=overrides(
+            dt_net={"width": Sweep(8, 16)}, train={"learning_rate": Sweep(1e-3, 1e-4)}
+        ),
     )
     runs = make_plan(request).runs
     assert len(runs) == 2 * 2 + 2
@@ -106,7 +111,7 @@ def test_the_command_of_a_run_repeats_it():
         preset=options["--preset"],
         seeds=(int(options["--seeds"]),),
         train_samples=(int(options["--train-samples"]),),
-        settings=settings,
+        settings=parse_settings(settings),
     )
     assert make_plan(request).runs == (spec,)
 
@@ -116,7 +121,7 @@ def test_presets_never_ask_for_more_problems_than_there_are():
         Request(
             tasks=("maze",),
             paradigms=("dt_net",),
-            settings=("task.difficulty=5",),
+            settings=overrides(task={"difficulty": 5}),
             train_samples=(9,),
         )
     )
@@ -148,9 +153,8 @@ def test_presets_never_ask_for_more_problems_than_there_are():
     ],
 )
 def test_settings_that_make_no_sense_say_what_is_allowed(setting, message):
-    request = Request(tasks=("maze",), paradigms=("dt_net",), preset="smoke", settings=(setting,))
     with pytest.raises(ValueError, match=message):
-        make_plan(request)
+        make_plan(Request(("maze",), ("dt_net",), "smoke", settings=parse_settings([setting])))
 
 
 @given(st.text(max_size=20))
@@ -177,6 +181,33 @@ def test_every_task_that_brings_its_data_can_be_planned_as_it_stands(task, prese
 def test_a_study_has_the_paradigms_that_papers_compared_on_any_of_its_tasks():
     assert default_paradigms(["maze"]) == DEFAULT_PARADIGMS
     assert default_paradigms(["pathfinder", "maze"]) == (*DEFAULT_PARADIGMS, "hgru")
+
+
+@pytest.mark.parametrize("part", [TrainSpec, EvaluationSpec])
+def test_every_number_of_a_spec_has_limits_and_its_default_is_within_them(part):
+    for field in fields(part):
+        if type(default_of(field)) in (int, float):
+            path = f"part.{field.name}"
+            (limits,) = get_type_hints(part, include_extras=True)[field.name].__metadata__
+            limits.check(path, default_of(field))
+            for odd in (limits.least - 1, limits.most + 1, float("inf"), float("nan")):
+                with pytest.raises(ValueError, match=f"{path} must be (at|from)"):
+                    limits.check(path, odd)
+
+
+def test_a_setting_that_is_swept_over_is_a_run_for_each_value_and_a_list_is_one_value():
+    parsed = parse_settings(["train.alpha=0,1", "evaluation.difficulties=9,13", "dt_net.width=8"])
+    written = overrides(
+        train={"alpha": Sweep(0, 1)},
+        evaluation={"difficulties": (9, 13)},
+        dt_net={"width": 8},
+    )
+    assert parsed == written
+    assert [type(value) for value in parsed.values()] == [Sweep, tuple, int]
+    runs = make_plan(Request(("maze",), ("dt_net",), "smoke", settings=written)).runs
+    assert [spec.train.alpha for spec in runs] == [0.0, 1.0]
+    assert {spec.evaluation.difficulties for spec in runs} == {(9, 13)}
+    assert all(type(spec.train.alpha) is float for spec in runs)
 
 
 def test_none_is_a_word_and_null_is_nothing():

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import paradigms
 from comparisons.cli import main
+from comparisons.options import parse_settings
 from comparisons.planning.plan import Request, make_plan
 from comparisons.provenance import fingerprint as computed
 from comparisons.provenance import review as provenance
@@ -366,7 +367,9 @@ def test_a_finished_run_of_the_same_code_needs_no_fingerprint(mine, monkeypatch)
             ("prefix_sums",),
             ("tiny",),
             preset="smoke",
-            settings=tuple(o.removeprefix("--set=") for o in ASKED if o.startswith("--set")),
+            settings=parse_settings(
+                option.removeprefix("--set=") for option in ASKED if option.startswith("--set")
+            ),
         )
     ).runs[0]
     folder = RunFolder(mine.out, spec)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from made_records import make_records, page_of, rewrite, said, sections_of, table_of
 
-from comparisons.studies.verdicts import made_by
+from comparisons.studies.evidence import made_by
 from foundations.records.columns import labels
 from foundations.records.made import Made
 from foundations.records.spec import RunSpec

@@ -12,48 +12,49 @@ import commands
 import pandas as pd
 import pytest
 
-from comparisons import studies
 from comparisons.cli import listing, main
-from comparisons.planning.plan import Request
-from comparisons.studies import CLAIMS, NAMES, Claim, Study, load_study, plan_studies, requests_of
-from comparisons.studies.verdicts import VERDICTS, Where, beats
+from comparisons.planning.overrides import overrides
+from comparisons.studies import (
+    CLAIMS,
+    STUDIES,
+    Arm,
+    Claim,
+    Scale,
+    Study,
+    load_study,
+    plan_studies,
+)
+from comparisons.studies.evidence import Evidence, RunSelector
+from comparisons.studies.verdicts import VERDICTS, beats, judge
 from reports import build_report
 
-SHARED = commands.SHARED / "claims.yaml"
+#: Published figures by claim: accuracies in percent, minutes or iterations.
+PUBLISHED = json.loads((commands.TESTS / "data" / "published.json").read_text())
 
 
 def test_every_claim_belongs_to_the_study_that_lists_it():
-    found = {claim.id: name for name in NAMES for claim in load_study(name).claims}
+    found = {claim.id: name for name in STUDIES for claim in load_study(name).claims}
     assert found == CLAIMS
     shown = [line.split() for line in listing().splitlines()]
     for claim, name in CLAIMS.items():
         assert [claim, name] in shown
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared/claims.yaml is not here")
-def test_every_published_record_has_a_study():
-    ids = re.findall(r"^- \{id: ([^,]+),", SHARED.read_text(), re.M)
-    assert len(ids) > 30
-    assert set(ids) == set(CLAIMS)
+def test_every_published_record_has_a_study_and_the_figures_in_its_claim():
+    text = {c.id: c.text for name in STUDIES for c in load_study(name).claims}
+    assert set(PUBLISHED) == set(CLAIMS) == set(text)
+    for claim, figures in PUBLISHED.items():
+        cited = re.findall(r"[\d.]*\d", text[claim])
+        for figure in figures:
+            assert {f"{round(figure, digits):g}" for digits in (0, 1, 2)} & {*cited}, claim
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared/claims.yaml is not here")
-def test_the_figures_in_a_claim_are_the_published_ones():
-    text = {c.id: c.text for name in NAMES for c in load_study(name).claims}
-    for line in SHARED.read_text().splitlines():
-        found = re.match(r"- \{id: (S21-T1-\w+),.*?accuracy: ([\d.]+),.*accuracy: ([\d.]+)", line)
-        if found:
-            claim, ours, theirs = found.groups()
-            assert f"{float(ours):g} %" in text[claim]
-            assert f"{float(theirs):g} %" in text[claim]
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", STUDIES)
 @pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
 def test_every_request_plans(name, preset):
     needs_data = {"s21-images", "yy-ood"}
     if name in needs_data:
-        assert requests_of(load_study(name), preset)
+        assert load_study(name).requests(preset)
         return
     plan, of_study = plan_studies([name], preset)
     assert {spec.run_id for spec in of_study[name]} == {spec.run_id for spec in plan.runs}
@@ -61,12 +62,10 @@ def test_every_request_plans(name, preset):
         assert {spec.seed for spec in plan.runs} == {0, 1, 2}
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("s21-images", "yy-ood")])
+@pytest.mark.parametrize("name", [n for n in STUDIES if n not in ("s21-images", "yy-ood")])
 def test_what_a_quick_claim_compares_is_planned(name):
     """Wherever a check of a quick study looks, a run is planned; but for claims of the paper preset
     alone."""
-    from comparisons.studies.verdicts import Evidence, judge
-
     _, of_study = plan_studies([name], "quick")
 
     class Looked(Evidence):
@@ -83,13 +82,12 @@ def test_what_a_quick_claim_compares_is_planned(name):
                 assert planned == (0, 1, 2), (claim.id, where, planned)
 
 
-def asked_about(claim, runs) -> list[tuple[Where, list]]:
+def asked_about(claim, runs) -> list[tuple[RunSelector, list]]:
     """Wherever a claim's check looks, and the runs that it is about."""
-    from comparisons.studies.verdicts import Evidence, judge
 
     class Looked(Evidence):
         def measured(self, where):
-            seen.append((where, [spec for spec in runs if where.names(spec)]))
+            seen.append((where, [spec for spec in runs if where.selects(spec)]))
             return super().measured(where)
 
     seen: list = []
@@ -102,7 +100,7 @@ def test_claims_about_confidence_are_about_networks_whose_labels_were_not_smooth
     """Smoothing changes how sure a network is, and with it what the most confident answer can
     find."""
     by_confidence = "maximum_confidence"
-    claims = [(name, claim) for name in NAMES for claim in load_study(name).claims]
+    claims = [(name, claim) for name in STUDIES for claim in load_study(name).claims]
     about = [
         (name, claim)
         for name, claim in claims
@@ -121,39 +119,34 @@ def test_claims_about_confidence_are_about_networks_whose_labels_were_not_smooth
 @pytest.fixture
 def tiny(monkeypatch):
     """Two small studies in place of the real ones; one of them needs data that is not here."""
-    request = Request(
+    small = overrides(paradigm={"width": 8, "iterations": 3}, evaluation={"difficulties": (16, 24)})
+    arm = Arm(
         ("prefix_sums",),
         ("dt_net_recall", "dt_net"),
-        seeds=(0, 1, 2),
-        train_samples=(30,),
-        settings=(
-            "paradigm.width=8",
-            "paradigm.iterations=3",
-            "evaluation.difficulties=16,24",
-        ),
+        {"quick": Scale((0, 1, 2), (30,))},
+        small,
     )
     claim = Claim(
         "T-1",
         "a test",
         "<b>Recall</b> helps.",
-        beats(Where("prefix_sums", "dt_net_recall", 24), Where("prefix_sums", "dt_net", 24)),
+        beats(
+            RunSelector("prefix_sums", "dt_net_recall", 24),
+            RunSelector("prefix_sums", "dt_net", 24),
+        ),
         scale="tiny",
     )
-    absent = replace(request, tasks=("svhn",), paradigms=("resnet_bn",), settings=())
+    absent = replace(arm, tasks=("svhn",), paradigms=("resnet_bn",), settings={})
     other = Claim(
-        "T-2", "a test", "Never.", beats(Where("svhn", "resnet_bn"), Where("svhn", "mlp"))
+        "T-2",
+        "a test",
+        "Never.",
+        beats(RunSelector("svhn", "resnet_bn"), RunSelector("svhn", "mlp")),
     )
-    made = {
-        "one": Study({"quick": (request,)}, (claim,)),
-        "two": Study({"quick": (absent,)}, (other,)),
-    }
-    monkeypatch.setattr(
-        studies, "NAMES", {"one": ("x:X", "the first"), "two": ("x:Y", "the second")}
-    )
-    monkeypatch.setattr(studies, "load_study", made.__getitem__)
-    monkeypatch.setattr("comparisons.studies.ledger.load_study", made.__getitem__)
-    monkeypatch.setattr("comparisons.studies.ledger.NAMES", studies.NAMES)
-    monkeypatch.setattr("comparisons.cli.NAMES", studies.NAMES)
+    for name in list(STUDIES):
+        monkeypatch.delitem(STUDIES, name)
+    monkeypatch.setitem(STUDIES, "one", Study("the first", (arm,), (claim,)))
+    monkeypatch.setitem(STUDIES, "two", Study("the second", (absent,), (other,)))
 
 
 FAST = ("--preset=smoke", "--set=train.steps=3", "--set=train.validation_samples=8", "--workers=1")
@@ -221,6 +214,7 @@ def test_one_study_leaves_the_verdicts_on_others(tiny, tmp_path):
         (["--study=all", "--tasks=maze"], "leave out --tasks"),
         (["--study=b22-maze", "--match=flops"], "leave out --match"),
         (["--study=b22-maze", "--preset=huge"], "known: smoke, quick, paper"),
+        (["--study=b22-huge", "--set=evaluation.samples=9"], "evaluation.samples is given twice"),
     ],
 )
 def test_wrong_use_of_a_study_is_one_line(arguments, words, tmp_path, capsys):

@@ -14,20 +14,18 @@ from hypothesis import strategies as st
 from comparisons.planning.plan import make_spec
 from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import save_tensors
+from comparisons.studies.evidence import Evidence, RunSelector, made_by
 from comparisons.studies.verdicts import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
     VERDICTS,
-    Evidence,
-    Where,
     absent,
     alike,
     beats,
     every,
     judge,
-    made_by,
     no_worse,
     reaches,
     saturates_before,
@@ -38,7 +36,7 @@ from foundations.files import write_atomically
 
 N = 400
 SMALL = {("paradigm", "width"): 8}
-FIRST, SECOND = Where("maze", "dt_net_recall", 13), Where("maze", "dt_net", 13)
+FIRST, SECOND = RunSelector("maze", "dt_net_recall", 13), RunSelector("maze", "dt_net", 13)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,259 @@
+"""The runs that a claim is about: which they are, and what was measured of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from comparisons.planning.overrides import Overrides, swept
+from comparisons.storage.run_folder import RunFolder
+from comparisons.storage.tensors import Damaged, load_tensors
+from foundations.measures import peak
+from foundations.records.made import Made
+from foundations.records.spec import RunSpec
+
+FEWEST_SEEDS = 3
+
+
+@dataclass(frozen=True)
+class RunSelector:
+    """Which runs and which of their rows. settings: values that a run has, a Sweep for any of
+    several, None for an option left at its default; difficulty: tested on, None for the trained
+    one; iterations: only for the rule "fixed", "trained" for as many as in training."""
+
+    task: str
+    paradigm: str
+    difficulty: float | None = None
+    rule: str = "validated"
+    iterations: int | str | None = None
+    samples: int | None = None
+    settings: Overrides = field(default_factory=dict)
+    test_task: str | None = None
+
+    def selects(self, spec: RunSpec) -> bool:
+        """Whether it is this run, of whatever seed."""
+        return (
+            spec.task == self.task
+            and spec.paradigm == self.paradigm
+            and self.samples in (None, spec.train_samples)
+            and all(_value(spec, *key) in swept(value) for key, value in self.settings.items())
+        )
+
+    def __str__(self) -> str:
+        parts = [self.paradigm]
+        parts += [
+            f"{_NAMES.get(key, key[1])}={' or '.join(map(str, swept(value)))}"
+            for key, value in self.settings.items()
+            if value is not None
+        ]
+        if self.samples:
+            parts.append(f"{self.samples:,} samples")
+        if self.rule not in ("validated", "fixed"):
+            parts.append(self.rule)
+        if self.iterations is not None:
+            parts.append(f"{self.iterations} iterations")
+        place = "" if self.difficulty is None else f" {self.difficulty:g}"
+        return f"{' '.join(parts)} on {self.test_task or self.task}{place}"
+
+
+_NAMES = {("task", "difficulty"): "train_difficulty"}
+
+
+def _value(spec: RunSpec, group: str, name: str) -> Any:
+    """What a run has for a setting; None for an option left at its default."""
+    if (group, name) in _NAMES:
+        return spec.train_difficulty
+    if group in ("train", "evaluation"):
+        return getattr(getattr(spec, group), name)
+    return (spec.task_options if group == "task" else spec.paradigm_options).get(name)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """accuracy by seed; solved: by seed, which problems (bool [n]), where it was kept; n: problems
+    a seed; planned: the seeds that the plan has, whether or not they are complete; made: by seed,
+    in what precision, on what machine and by which version."""
+
+    accuracy: dict[int, float]
+    solved: dict[int, np.ndarray]
+    n: int
+    planned: tuple[int, ...]
+    made: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def kinds(self) -> dict[str, list[int]]:
+        """Seeds by what made them: more than one kind is never averaged without saying so."""
+        seeds: dict[str, list[int]] = {}
+        for seed in sorted(self.accuracy):
+            seeds.setdefault(self.made.get(seed, ""), []).append(seed)
+        return seeds
+
+    @property
+    def complete(self) -> bool:
+        """Whether every planned seed, and enough of them, is there."""
+        return (
+            bool(self.planned)
+            and set(self.accuracy) == set(self.planned)
+            and len(self.planned) >= FEWEST_SEEDS
+        )
+
+
+class Evidence:
+    """The planned runs of a study and what is stored of them."""
+
+    def __init__(self, out: Path, runs: Sequence[RunSpec]) -> None:
+        self.out, self.runs = out, tuple(runs)
+        self._results: dict[str, dict[str, Any] | None] = {}
+
+    def result(self, spec: RunSpec) -> dict[str, Any] | None:
+        """The stored result of a run, None if it is not there, not readable, not of this very spec
+        or not complete."""
+        if spec.run_id not in self._results:
+            folder = RunFolder(self.out, spec)
+            result = folder.result() if folder.complete else {}
+            self._results[spec.run_id] = result if result.get("seed") == spec.seed else None
+        return self._results[spec.run_id]
+
+    def _selected(self, selector: RunSelector) -> Iterator[tuple[RunSpec, dict[str, Any] | None]]:
+        """The runs selected, each with its result. ValueError for two of one seed."""
+        seeds = set()
+        for spec in self.runs:
+            if selector.selects(spec):
+                if spec.seed in seeds:
+                    raise ValueError(f"{selector} names more than one run of seed {spec.seed}")
+                seeds.add(spec.seed)
+                yield spec, self.result(spec)
+
+    def measured(self, selector: RunSelector) -> Measured:
+        """Accuracies of the runs selected. A run that diverged or collapsed counts as solving
+        nothing. ValueError where more than one run of a seed is selected."""
+        accuracy: dict[int, float] = {}
+        solved: dict[int, np.ndarray] = {}
+        made: dict[int, str] = {}
+        planned, n = [], 0
+        for spec, result in self._selected(selector):
+            planned.append(spec.seed)
+            if result is None:
+                continue
+            made[spec.seed] = made_by(result)
+            if result.get("status") in ("diverged", "collapsed"):
+                accuracy[spec.seed] = 0.0
+                n = n or spec.evaluation.samples  # it would have been tested on
+                continue
+            row = _row(result, selector)
+            if row is None:
+                continue
+            accuracy[spec.seed], n = float(row["accuracy"]), int(row["n_test"])
+            answers = self._solved(spec, result, selector, row)
+            if answers is not None and len(answers) == n:
+                solved[spec.seed] = answers
+        return Measured(accuracy, solved, n, tuple(sorted(planned)), made)
+
+    def saturation(self, selector: RunSelector) -> dict[int, int]:
+        """By seed, the first iteration at 99 % of the run's own best fixed accuracy; runs that
+        solve nothing, or were not tested there, left out."""
+        first = {}
+        for spec, result in self._selected(selector):
+            if result is None or result.get("status") != "complete":
+                continue
+            rows = _rows(result, selector, "fixed")
+            curve = {row["iterations"]: row["accuracy"] for row in rows}
+            best = peak(curve)[1] if curve else 0
+            if best > 0:
+                first[spec.seed] = min(i for i, a in curve.items() if a >= 0.99 * best)
+        return first
+
+    def seconds_a_step(self, selector: RunSelector) -> dict[int, float]:
+        """By seed, seconds of training a step; runs that took no step, or no time that was
+        measured, left out."""
+        return {
+            spec.seed: result["train_seconds"] / result["steps"]
+            for spec, result in self._selected(selector)
+            if result is not None and result.get("steps") and result.get("train_seconds")
+        }
+
+    def _solved(
+        self,
+        spec: RunSpec,
+        result: Mapping[str, Any],
+        selector: RunSelector,
+        row: Mapping[str, Any],
+    ) -> np.ndarray | None:
+        """Which problems a run solved, bool [n]; None where that was not kept."""
+        try:
+            tensors, _ = load_tensors(RunFolder(self.out, spec).answers_path)
+        except (Damaged, FileNotFoundError):
+            return None  # unpaired then
+        name = "trained" if selector.iterations == "trained" else selector.rule
+        stopped = _row(result, replace(selector, rule="validated", iterations=None))
+        if name in ("trained", "fixed") and stopped and stopped["iterations"] == row["iterations"]:
+            name = "validated"  # the same answers
+        place = f"{row.get('test_task', spec.task)}/{row['test_difficulty']}"
+        answers = tensors.get(f"{place}/{name}")
+        return None if answers is None else answers.numpy().astype(bool)
+
+
+def made_by(result: Mapping[str, Any]) -> str:
+    """`bf16 on AMD EPYC by version 0.2.0`: what must be alike for numbers to be averaged without a
+    word."""
+    return str(Made.of(result))
+
+
+def _difficulty(result: Mapping[str, Any], selector: RunSelector) -> Any:
+    return result["train_difficulty"] if selector.difficulty is None else selector.difficulty
+
+
+def _rows(result: Mapping[str, Any], selector: RunSelector, rule: str) -> list[Mapping[str, Any]]:
+    """The rows of a result by an exit rule, of the task and difficulty selected."""
+    difficulty, task = _difficulty(result, selector), selector.test_task or selector.task
+    return [
+        row
+        for row in result.get("rows", ())
+        if row.get("exit_rule") == rule
+        and row.get("test_difficulty") == difficulty
+        and row.get("test_task", selector.task) == task
+        and isinstance(row.get("accuracy"), float)
+    ]
+
+
+def _row(result: Mapping[str, Any], selector: RunSelector) -> Mapping[str, Any] | None:
+    """The row of a result that is selected, None where there is none."""
+    kind, _, name = selector.rule.partition(":")
+    if kind in _STORED_APART:
+        return _STORED_APART[kind](result, _difficulty(result, selector), name)
+    if result.get("max_iterations") is not None:  # it has one answer, whatever the rule
+        rows, most = _rows(result, selector, "validated"), None
+    else:
+        rows, most = _rows(result, selector, selector.rule), selector.iterations
+    if most is not None:
+        most = result["train_iterations"] if most == "trained" else most
+        rows = [row for row in rows if row["iterations"] <= most] or rows
+    return max(rows, key=lambda row: row["iterations"], default=None)
+
+
+def _recovered(
+    result: Mapping[str, Any], difficulty: float, perturbation: str
+) -> Mapping[str, Any] | None:
+    """The last point of the recovery curve of a perturbation."""
+    for curve in result.get("recovery", ()):
+        if curve["blow"] == perturbation and curve["test_difficulty"] == difficulty:
+            return {**curve, "accuracy": float(curve["accuracy"][-1])}
+    return None
+
+
+def _probed(result: Mapping[str, Any], difficulty: float, name: str) -> Mapping[str, Any] | None:
+    """A share of filters, as if filters were the problems."""
+    for facts in result.get("inside", ()):
+        share = facts.get("filters", {}).get(name)
+        if facts["test_difficulty"] == difficulty and share is not None:
+            filters = facts["filters"]["filters"] - facts["filters"]["never_active"]
+            return {"test_difficulty": difficulty, "accuracy": float(share), "n_test": filters}
+    return None
+
+
+#: Rules `KIND:NAME` whose numbers are not rows of the table.
+_STORED_APART = {"blow": _recovered, "inside": _probed}
