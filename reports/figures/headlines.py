@@ -1,7 +1,7 @@
 """Titles that say what a figure shows, made from the very numbers that are drawn.
 
 A network is said to solve most only where its interval overlaps no other's there
-(`reports.standing`).
+(`reports.read.ranking`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from dataclasses import replace
 from itertools import pairwise
 from math import dist, isfinite
 
-from reports.figures.drawing import flops
+from reports.figures.curves import PER_ANSWER
 from reports.figures.figure_model import Figure, Line, Panel
-from reports.read.standing import NAMED, Point, leader, level, listed, standing
-from reports.read.summary import count, percent, plural
+from reports.figures.recovery import UNPERTURBED
+from reports.read.formats import count, flops, listed, percent, plural
+from reports.read.ranking import NAMED, leader, level, ranking
+from reports.read.sections import Accuracy
 
 FEW = 3  # tasks up to which the overview's title gives numbers
 # of the way from chance to perfect: where nobody comes so far, an easier place is spoken of
 SEEN = 0.05
-PER_ANSWER = "FLOPs per answer"  # how the panel is called that the compute figure's title speaks of
-CALM = "no perturbation"  # title of the panel of undisturbed networks
 
 
-def with_finding(kind: str, figure: Figure) -> Figure:
+def with_headline(kind: str, figure: Figure) -> Figure:
     """The figure under a title that says what is seen; what it plots moves to the caption."""
     drawn = [replace(p, lines=[line for line in p.lines if line.y]) for p in figure.panels]
     panels = [p for p in drawn if p.lines]
@@ -44,13 +44,13 @@ def _ranked(panel: Panel) -> list[Line]:
     return sorted(panel.lines, key=lambda line: -line.y[-1])
 
 
-def _point(line: Line, i: int = -1) -> Point:
+def _point(line: Line, i: int = -1) -> Accuracy:
     """A drawn accuracy; one without an interval is separated from nothing."""
     low, high = (0.0, 1.0) if line.low is None or line.high is None else (line.low[i], line.high[i])
-    return Point(line.series, line.y[i], low, high, line.x[i])
+    return Accuracy(line.series, line.y[i], low, high, line.x[i])
 
 
-def _points(panel: Panel, x: float) -> list[Point]:
+def _points(panel: Panel, x: float) -> list[Accuracy]:
     return [_point(line, line.x.index(x)) for line in panel.lines if x in line.x]
 
 
@@ -86,17 +86,17 @@ def _opened(panel: Panel, text: str) -> str:
     return f"{_at(panel)}{text}" if panel.title else text[:1].upper() + text[1:]
 
 
-def _hardest(panel: Panel) -> tuple[float, list[Point]]:
+def _hardest(panel: Panel) -> tuple[float, list[Accuracy]]:
     """The hardest place where somebody solves something, and the points there."""
     seen = {x for line in panel.lines for i, x in enumerate(line.x) if _solves(panel, line, i)}
     x = max(seen) if seen else min(x for line in panel.lines for x in line.x)
     return x, _points(panel, x)
 
 
-def _stand(panel: Panel, points: Sequence[Point]) -> str:
-    """`standing`, with a word where others of the panel were not tested."""
+def _stand(panel: Panel, points: Sequence[Accuracy]) -> str:
+    """`ranking`, with a word where others of the panel were not tested."""
     alone = len(points) == 1 and len({line.series for line in panel.lines}) > 1
-    return standing(points) + (", the only network tested there" if alone else "")
+    return ranking(points) + (", the only network tested there" if alone else "")
 
 
 def _difficulty(panels: Sequence[Panel]) -> str:
@@ -115,7 +115,7 @@ def _overview(panels: Sequence[Panel]) -> str:
     return ". ".join(said)
 
 
-def _spoken_of(panel: Panel) -> tuple[float | None, list[Point]]:
+def _spoken_of(panel: Panel) -> tuple[float | None, list[Accuracy]]:
     """The hardest place where somebody solves something and the points there; of single points all,
     and no place."""
     if panel.lines[0].kind != "points":
@@ -134,7 +134,7 @@ def _leaders(panels: Sequence[Panel]) -> str:
         elif top is None:
             name = "not separated on " if others else "one network alone was tested on "
         else:
-            name = f"{top.name} on "
+            name = f"{top.series} on "
         tasks.setdefault(name, []).append(panel.title)
     said = [f"{name}{listed(names, len(names))}" for name, names in tasks.items()]
     return f"Best where it is hardest and still solved: {'; '.join(said)}"
@@ -181,14 +181,14 @@ def _samples(panels: Sequence[Panel]) -> str:
         f"{count(many.at)}"
     )
     if len(level([few, many])[0]) > 1:
-        return _overlapping(panel, few.name, numbers)
-    return f"{_at(panel)}{few.name} solves {numbers}"
+        return _overlapping(panel, few.series, numbers)
+    return f"{_at(panel)}{few.series} solves {numbers}"
 
 
 def _parameters(panels: Sequence[Panel]) -> str:
     panel = _telling(panels)
     points = [_point(line) for line in panel.lines]
-    said = standing(points, cost=lambda p: f" with {count(p.at)} {panel.x.label}")
+    said = ranking(points, cost=lambda p: f" with {count(p.at)} {panel.x.label}")
     return f"{_at(panel)}{said}"
 
 
@@ -198,7 +198,7 @@ def _compute(panels: Sequence[Panel]) -> str:
         return ""
     points = [_point(line) for line in panel.lines]
     place = panel.title.removeprefix(PER_ANSWER).strip()
-    said = standing(points, cost=lambda p: f" for {flops(p.at)} an answer")
+    said = ranking(points, cost=lambda p: f" for {flops(p.at)} an answer")
     return f"{place[:1].upper()}{place[1:]}, {said}" if place else said
 
 
@@ -219,7 +219,7 @@ def _training(panels: Sequence[Panel]) -> str:
 
 
 def _recovery(panels: Sequence[Panel]) -> str:
-    calm = next((p for p in panels if p.title == CALM), None)
+    calm = next((p for p in panels if p.title == UNPERTURBED), None)
     perturbed = [p for p in panels if p is not calm]
     if calm is None or not perturbed:
         return ""
@@ -244,15 +244,15 @@ def _exits(panels: Sequence[Panel]) -> str:
         (panel, line)
         for panel in panels
         for line in panel.lines
-        if line.told and line.told["low"] > line.told["chance"]
+        if line.quoted and line.quoted["low"] > line.quoted["chance"]
     ]
     if not right:
         return ""
     panel = right[-1][0]
-    line = max((n for p, n in right if p is panel), key=lambda n: n.told["accuracy"])
+    line = max((n for p, n in right if p is panel), key=lambda n: n.quoted["accuracy"])
     half = next(x for x, y in zip(line.x, line.y, strict=True) if y >= 0.5)
-    right_share = f"{percent(line.told['accuracy'])} of all answers are right"
-    if half >= line.told["last"]:
+    right_share = f"{percent(line.quoted['accuracy'])} of all answers are right"
+    if half >= line.quoted["last"]:
         # What does not repeat is answered at the last iteration, for want of another.
         return _opened(
             panel,
@@ -280,9 +280,9 @@ def _reuse(panels: Sequence[Panel]) -> str:
     """The numbers of the table, not of the curve, which is drawn in steps of 5 %."""
     panel = panels[-1]
     said = [
-        (line.series, line.told["reused"])
+        (line.series, line.quoted["reused"])
         for line in panel.lines
-        if line.told and isfinite(line.told["reused"])
+        if line.quoted and isfinite(line.quoted["reused"])
     ]
     if not said:
         return ""
@@ -295,7 +295,7 @@ def _rest(panels: Sequence[Panel]) -> str:
     """How near states are to their limits: only of those that have one, else how they still
     move."""
     panel = panels[-1]
-    said = [_settled(line) for line in panel.lines if line.told and line.told["problems"] > 0]
+    said = [_settled(line) for line in panel.lines if line.quoted and line.quoted["problems"] > 0]
     more = (
         f"; {plural(len(said) - NAMED, 'network')} more in the table" if len(said) > NAMED else ""
     )
@@ -303,7 +303,7 @@ def _rest(panels: Sequence[Panel]) -> str:
 
 
 def _settled(line: Line) -> str:
-    settled, problems, step = (line.told[k] for k in ("settled", "problems", "step"))
+    settled, problems, step = (line.quoted[k] for k in ("settled", "problems", "step"))
     moved = f", by {percent(step)} of their length a step (median of all)" if isfinite(step) else ""
     after = f"after {plural(int(line.x[-1]), 'iteration')}"
     if settled == 0:
@@ -329,7 +329,7 @@ def _receptive(panels: Sequence[Panel]) -> str:
     if panel.marks:
         text += f", of {panel.marks[0][1]:.1f} if all of the input counted alike"
     rest = [f"{o.series} {o.y[-1]:.1f} after {o.x[-1]:g}" for o in others]
-    return text + (f"; {listed(rest)}" if rest else "")
+    return text + (f"; {listed(rest, NAMED)}" if rest else "")
 
 
 def _path(panels: Sequence[Panel]) -> str:

@@ -14,7 +14,7 @@ from foundations.statistics import wilson
 from reports import build_report
 from reports.narrative.narrative import verdict
 from reports.read.load import load_records
-from reports.read.summary import sections
+from reports.read.sections import sections
 
 #: How far each made-up paradigm carries: accuracy at the trained difficulty, loss per step of
 #: difficulty.

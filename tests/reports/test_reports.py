@@ -30,12 +30,14 @@ from reports.__main__ import main as report_main
 from reports.figures.catalogue import figures_of, section_figures
 from reports.figures.drawing import Style
 from reports.figures.paper import export_figures
-from reports.figures.pictures import png_uri, read_examples
+from reports.figures.examples import png_uri, read_examples
 from reports.narrative.narrative import reach, verdict
 from reports.page.difference import changes
 from reports.page.tables import speed_table
 from reports.read.load import NoRecords, load_records
-from reports.read.summary import peaks, percent, sections
+from reports.read.formats import percent
+from reports.read.rules import peaks
+from reports.read.sections import sections
 
 
 class Elements(HTMLParser):

@@ -22,9 +22,9 @@ from foundations.records.spec import RunSpec
 from reports.figures.catalogue import figures_of, section_figures
 from reports.figures.drawing import Style
 from reports.narrative.narrative import verdict
-from reports.page.tables import runs_table
+from reports.page.runs import runs_table
 from reports.read.load import load_records
-from reports.read.summary import sections
+from reports.read.sections import sections
 
 
 def edit(path: Path, **fields) -> None:

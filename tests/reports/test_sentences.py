@@ -15,7 +15,8 @@ from foundations.records.columns import labels
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import section_figures
 from reports.read.load import load_records
-from reports.read.summary import sections, span
+from reports.read.formats import span
+from reports.read.sections import sections
 
 PAGES = TESTS / "pages"
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.figures.drawing import Style
-from reports.figures.stopping import exits_figure, stopping_table
+from reports.figures.exits import exits_figure
+from reports.page.tables import stopping_table
 from reports.read.load import Run
 
 

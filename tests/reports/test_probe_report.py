@@ -16,10 +16,11 @@ from safetensors.numpy import load_file, save_file
 from reports import build_report
 from reports.figures.catalogue import section_figures
 from reports.figures.paper import export_figures
-from reports.figures.perturbed import BLOWS, told
+from reports.figures.answer_frames import outcome
+from reports.figures.recovery import PERTURBATIONS
 from reports.page.page import render
 from reports.read.load import load_records
-from reports.read.summary import sections
+from reports.read.sections import sections
 
 STEPS = [1, 2, 4, 8, 16, 32]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.figures.drawing import flops
+from reports.read.formats import flops
 from reports.figures.figure_model import Axis, Figure, Line, Panel
-from reports.figures.headlines import _KINDS, with_finding
+from reports.figures.headlines import _KINDS, with_headline
 
 PERCENT = Axis("solved", percent=True, low=0.0, high=1.0)
 shares = st.floats(0, 1)
@@ -26,7 +26,7 @@ def line(name, x, y, **more):
 
 
 def title(kind, *panels):
-    return with_finding(kind, figure(list(panels))).title.replace("\N{NO-BREAK SPACE}", " ")
+    return with_headline(kind, figure(list(panels))).title.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def sure(name, x, y, half=0.02, **more):
@@ -273,7 +273,7 @@ def test_any_numbers_give_a_title_and_keep_what_is_plotted(kind, curves):
         panel("p", *(line(f"s{i}", range(1, len(y) + 1), y) for i, y in enumerate(curves))),
         panel("empty"),
     ]
-    made = with_finding(kind, figure(panels))
+    made = with_headline(kind, figure(panels))
     assert made.title
     assert "What is plotted" in f"{made.title} {made.caption}"
     assert made.panels == panels
