@@ -94,20 +94,16 @@ def read_perturbed(path: Path, levels: Sequence[float], section: Section) -> lis
                 (before,) = file.parts(f"{level:g}", ("picture",))
                 after = file.parts(f"{level:g}.blow.{name}", ("picture",))
                 pictures = before[0], after[0] if after else before[0]
-                made.append(_perturbed(section.place(level), name, level, parts, *pictures))
+                made.append(_perturbed(section.place(level), name, level, parts, pictures))
     return made
 
 
 def _perturbed(
-    place: str,
-    name: str,
-    level: float,
-    parts: Sequence[np.ndarray],
-    before: np.ndarray,
-    after: np.ndarray,
+    place: str, name: str, level: float, parts: Sequence[np.ndarray], problems: Sequence[np.ndarray]
 ) -> PerturbedFrames:
     answers, stored_iterations, correct, (first, *_) = parts
     first_after = int(first)
+    before, after = problems
     pictures = [before] * first_after + [after] * (len(answers) - first_after)
     strip = _strip(level, pictures, answers, stored_iterations)
     title, event = PERTURBATIONS[name]

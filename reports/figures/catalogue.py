@@ -6,18 +6,7 @@ import re
 
 import pandas as pd
 
-from reports.figures.curves import (
-    PARAMETERS,
-    against_compute,
-    against_difficulty,
-    against_iterations,
-    against_parameters,
-    against_samples,
-    answered,
-    cost_panels,
-    difficulty_panel,
-    seeds_note,
-)
+from reports.figures import curves
 from reports.figures.exits import exits_figure
 from reports.figures.figure_model import Figure, Panel
 from reports.figures.headlines import with_headline
@@ -31,8 +20,8 @@ from reports.read.sections import Section, sections
 def _overview_panel(section: Section) -> Panel:
     """Extrapolation or, where there are no degrees of difficulty, parameter efficiency."""
     places = section.difficulties[:1] if section.only else []
-    panels = cost_panels(section, PARAMETERS, places, section.name)
-    return panels[0] if panels else difficulty_panel(section, section.name)
+    panels = curves.cost_panels(section, curves.PARAMETERS, places, section.name)
+    return panels[0] if panels else curves.difficulty_panel(section, section.name)
 
 
 def overview(among: list[Section], key: str) -> Figure | None:
@@ -43,7 +32,7 @@ def overview(among: list[Section], key: str) -> Figure | None:
     table = pd.concat([s.best for s in shown])
     where = "" if all(s.only for s in shown) else "at each difficulty"
     title = f"Share of problems solved {where}, by task"
-    caption = f"{seeds_note(table)}{answered(shown[0].rule, table)}"
+    caption = f"{curves.seeds_note(table)}{curves.answered(shown[0].rule, table)}"
     return with_headline(
         "overview", Figure(key, title, caption, [_overview_panel(s) for s in shown])
     )
@@ -52,11 +41,11 @@ def overview(among: list[Section], key: str) -> Figure | None:
 def section_figures(section: Section, runs: dict[str, Run], prefix: str) -> dict[str, Figure]:
     """The figures of one task by what they show; those without data are absent."""
     made = {
-        "difficulty": against_difficulty(section, f"{prefix}-difficulty"),
-        "iterations": against_iterations(section, f"{prefix}-iterations"),
-        "samples": against_samples(section, f"{prefix}-samples"),
-        "parameters": against_parameters(section, f"{prefix}-parameters"),
-        "compute": against_compute(section, f"{prefix}-compute"),
+        "difficulty": curves.against_difficulty(section, f"{prefix}-difficulty"),
+        "iterations": curves.against_iterations(section, f"{prefix}-iterations"),
+        "samples": curves.against_samples(section, f"{prefix}-samples"),
+        "parameters": curves.against_parameters(section, f"{prefix}-parameters"),
+        "compute": curves.against_compute(section, f"{prefix}-compute"),
         "exits": exits_figure(section, runs, f"{prefix}-exits"),
         "recovery-trained": recovery(section, f"{prefix}-recovery-trained", runs, trained=True),
         "recovery": recovery(section, f"{prefix}-recovery", runs),

@@ -26,7 +26,8 @@ MOST_PANELS = 6
 PER_ANSWER = "FLOPs per answer"  # how the panel is called that the compute figure's headline is of
 _SECONDS = "seconds of training"
 _COSTS = {"flops": PER_ANSWER, "train_flops": "FLOPs of training", "train_seconds": _SECONDS}
-PARAMETERS = ("parameters", "trainable parameters")  # a column, and its axis
+Column = tuple[str, str]  # of a table, with the label of its axis
+PARAMETERS: Column = ("parameters", "trainable parameters")
 _SMALL_DOTS = "Small dots: single seeds. "
 
 
@@ -244,25 +245,24 @@ def _compared(panels: list[Panel]) -> list[Panel]:
 
 
 def cost_panels(
-    section: Section, column: tuple[str, str], places: list[float], title: str = ""
+    section: Section, column: Column, places: list[float], title: str = ""
 ) -> list[Panel]:
-    """A point a network: its accuracy by a (column, label) of what it costs, a panel a place."""
+    """A point a network: its accuracy by what it costs, a panel a place."""
     return _panels(section, section.best, column, "points", places, title)
 
 
 def _panels(
     section: Section,
     table: pd.DataFrame,
-    column: tuple[str, str],
+    by: Column,
     kind: str,
     places: list[float],
     title: str = "",
 ) -> list[Panel]:
-    name, label = column
-    at = {d: table[(table["test_difficulty"] == d) & (table[name] > 0)] for d in places}
-    x, marks = Axis(label, log=True), chance_mark(section)
+    at = {d: table[(table["test_difficulty"] == d) & (table[by[0]] > 0)] for d in places}
+    x, marks = Axis(by[1], log=True), chance_mark(section)
     return [
-        Panel(title or section.panel(d), x, SOLVED, table_lines(here, name, kind), marks)
+        Panel(title or section.panel(d), x, SOLVED, table_lines(here, by[0], kind), marks)
         for d, here in at.items()
         if len(here)
     ]

@@ -18,7 +18,7 @@ from reports.read.stored import Entry, mean, number, numbers, part_of
 Frame = tuple[Axis, Axis, list[tuple[str, float, str]]]  # of a panel: x, y and marks
 
 _SHARE = percent_axis("filters with at least that (%)")
-_LEAST = percent_axis("least activity as a share of the peak (%)")
+_LEAST = percent_axis("least activation as a share of the peak (%)")
 
 
 def probe_figures(section: Section, key: str, runs: dict[str, Run]) -> dict[str, Figure | None]:
@@ -101,7 +101,7 @@ def _reuse_figure(section: Section, entries: list[Entry], key: str) -> Figure | 
     return Figure.of(
         key,
         f"Share of filters that stay in use at every iteration, {section.name}",
-        "For each filter of what is repeated, its activity (mean positive response, before any"
+        "For each filter of the repeated layers, its activation (mean positive response, before any"
         " shortcut) at the least active of the iterations of training over that at the most active"
         " one; filters that are never active and iterations that read only zeros left out. Means"
         f" over seeds, {_problems(entries)} test problems each.",
@@ -144,14 +144,14 @@ def _rest_figure(section: Section, entries: list[Entry], key: str) -> Figure | N
         ring = _ring(mine, x) if mine[0].get("ends") is False else None
         return Line(series, x.tolist(), y.tolist(), ring=ring, **_facts(mine, len(x)), **ends)
 
-    distance = Axis("distance from where the state ends", log=True)
+    distance = Axis("distance from the limit", log=True)
     panels = _panels(section, entries, "rest", draw, lambda n: (_iterations(n), distance, []))
     return Figure.of(
         key,
-        f"How far states are from where they end, {section.name}",
-        "The limit is the fixed point or the nearest state of the cycle that a state ends in;"
-        " where it ends in neither, and in networks that end, the last state (which alone makes"
-        " their lines fall at the end). In units of that state's length. Median over problems,"
+        f"Distance of states from their limits, {section.name}",
+        "The limit is the fixed point, or the nearest state of the cycle, that a state converges"
+        " to; where there is neither, and in networks that end, the last state (which alone makes"
+        " their lines fall at the end). In units of that state's norm. Median over problems,"
         f" means over seeds; band: middle half of the problems. {_problems(entries)} test problems"
         f" each, in float32.{_rings(panels)}",
         panels,
@@ -173,7 +173,7 @@ def _path_figure(section: Section, entries: list[Entry], key: str) -> Figure | N
     panels = _panels(section, entries, "components", draw, lambda lines: frame)
     return Figure.of(
         key,
-        f"The way of a state through its two main directions, {section.name}",
+        f"Trajectory of a state in its first two principal components, {section.name}",
         "The first test problem, first seed, from its first iteration to its last (spaced as the"
         " iterations of the figure above), along the first two principal components of its own"
         " states, in units of their root mean square distance from their mean. Each network has"
@@ -203,7 +203,7 @@ def _receptive_figure(section: Section, entries: list[Entry], key: str) -> Figur
 
     return Figure.of(
         key,
-        f"How far a network looks, {section.name}",
+        f"Effective receptive field by iteration, {section.name}",
         "Root mean square distance of the input from a central output, weighted by the size of the"
         " output's gradient there (Luo et al. 2016): of the answer's logit over the mean logit at"
         " the site nearest to the middle that counts or, where there is one answer for the whole"

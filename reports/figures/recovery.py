@@ -17,9 +17,9 @@ UNPERTURBED = "no perturbation"  # title of the panel of undisturbed networks
 PERTURBATIONS = {
     "none": (UNPERTURBED, "half-way"),
     "noise": ("state replaced by noise", "the noise"),
-    "zeros": ("state set to zero", "the state was zero"),
+    "zeros": ("state set to zero", "the reset to zero"),
     "other": ("another problem's state", "the exchange"),
-    "flip": ("a tenth of the signs turned", "the signs turned"),
+    "flip": ("a tenth of the signs flipped", "the sign flip"),
     "start": ("start moved", "the start moved"),
     "end": ("end moved", "the end moved"),
 }

@@ -22,10 +22,10 @@ def _goal(section: Section) -> float:
     return section.chance + _LEARNT * (1 - section.chance)
 
 
-def _open_text(open_at: list[tuple[str, float]], goal: float) -> str:
+def _undecided(cells: list[tuple[str, float]], goal: float) -> str:
     """What is said of networks whose interval holds the goal."""
-    names = listed([f"{series} with {count(n)}" for series, n in open_at], 9)
-    return f" Open, as the interval holds {percent(goal)}: {names}." if open_at else ""
+    names = listed([f"{series} with {count(n)}" for series, n in cells], 9)
+    return f" Undecided, as the interval contains {percent(goal)}: {names}." if cells else ""
 
 
 def _smallest(cells: list[Accuracy]) -> dict[str, float]:
@@ -56,7 +56,7 @@ def say_samples(section: Section) -> list[str]:
     unsure = _smallest([c for c in measured if c.low < goal <= c.high])
     unsure = {s: n for s, n in unsure.items() if n < passed.get(s, math.inf)}
     text = _fewest(passed, _smallest(measured), goal, where)
-    text += _open_text(list(unsure.items()), goal)
+    text += _undecided(list(unsure.items()), goal)
     never = [s for s in _smallest(measured) if s not in passed and s not in unsure]
     if never and passed:
         text += f" Not reached by {', '.join(never)}."
@@ -108,5 +108,5 @@ def say_parameters(section: Section) -> list[str]:
     return [
         f"Of the networks whose whole interval reaches {percent(goal)} at {section.place(place)},"
         f" the fewest parameters{' left after pruning' if pruned else ''} are {count(fewest)}:"
-        f" {names}.{_open_text([(c.series, left[c.series]) for c in unsure], goal)}"
+        f" {names}.{_undecided([(c.series, left[c.series]) for c in unsure], goal)}"
     ]

@@ -13,27 +13,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.figures.answer_frames import (
-    AnswerFrames,
-    PerturbedFrames,
-    read_frames,
-    read_perturbed,
-)
+from reports.figures import answer_frames, drawing
+from reports.figures.answer_frames import AnswerFrames, PerturbedFrames
 from reports.figures.catalogue import overview, section_figures
-from reports.figures.drawing import (
-    COLOURS_DARK,
-    COLOURS_LIGHT,
-    DASHES,
-    MARKERS,
-    MOST_BARS,
-    Style,
-    figure_data,
-    panel_svg,
-    swatch,
-)
+from reports.figures.drawing import Style
 from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
-from reports.narrative.narrative import verdict
+from reports.narrative.answer import answer
 from reports.page import tables
 from reports.page.ledger import read_ledger
 from reports.page.probe_table import probe_part
@@ -62,16 +48,16 @@ def render(records: Records) -> str:
     data = {
         "series": [{"name": n, "marker": s.marker, "dash": s.dash, "colour": s.colour}
                    for n, s in styles.items()],
-        "light": COLOURS_LIGHT,
-        "dark": COLOURS_DARK,
-        "markers": [name for name, _ in MARKERS],
-        "dashes": [name for name, _ in DASHES],
-        "bars": MOST_BARS,
-        "figures": {f.key: figure_data(f, styles) for f in figures},
+        "light": drawing.COLOURS_LIGHT,
+        "dark": drawing.COLOURS_DARK,
+        "markers": [name for name, _ in drawing.MARKERS],
+        "dashes": [name for name, _ in drawing.DASHES],
+        "bars": drawing.MOST_BARS,
+        "figures": {f.key: drawing.figure_data(f, styles) for f in figures},
     }  # fmt: skip
     return _environment().get_template("page.html").render(
         study=_study_part(records),
-        series=[(s.index, name, Markup(swatch(s))) for name, s in styles.items()],
+        series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
         overview=top,
         parts=parts,
         runs=runs_table(records, shown, styles),
@@ -83,8 +69,8 @@ def render(records: Records) -> str:
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
         plotly=Markup(_plotly_source()),
-        light=COLOURS_LIGHT,
-        dark=COLOURS_DARK,
+        light=drawing.COLOURS_LIGHT,
+        dark=drawing.COLOURS_DARK,
         row_length=ROW,
     )  # fmt: skip
 
@@ -130,7 +116,9 @@ def _download(name: str, text: str) -> dict[str, str]:
 
 def _figure_part(figure: Figure, styles: dict[str, Style]) -> Part:
     wide = len(figure.panels) == 1
-    pictures = [panel_svg(p, styles, f"{figure.title}. {p.title}", wide) for p in figure.panels]
+    pictures = [
+        drawing.panel_svg(p, styles, f"{figure.title}. {p.title}", wide) for p in figure.panels
+    ]
     titled = zip(figure.panels, pictures, strict=True)
     return {
         "download": _download(figure.key, figure.csv()),
@@ -168,7 +156,7 @@ def _section_part(
     return {
         "id": prefix,
         "name": section.name,
-        "verdict": verdict(section),
+        "answer": answer(section),
         "columns": ["solved"] if only else [section.label(d) for d in section.difficulties],
         "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,
@@ -229,8 +217,11 @@ def _stored_pictures(
         if test.examples is None or not left:
             continue
         try:
-            more = read_examples(test.examples, left), read_frames(test.examples, left)
-            perturbed = perturbed or read_perturbed(test.examples, left, section)
+            more = (
+                read_examples(test.examples, left),
+                answer_frames.read_frames(test.examples, left),
+            )
+            perturbed = perturbed or answer_frames.read_perturbed(test.examples, left, section)
         except ValueError as error:
             notes.append(f"runs/{test.run_id}: {error}; its pictures are left out.")
             continue

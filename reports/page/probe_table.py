@@ -86,7 +86,7 @@ def _components(here: list[Entry]) -> str:
 
 
 def _limits(here: list[Entry]) -> str:
-    """`6 at rest, 2 in a cycle (period 3)`."""
+    """`6 at a fixed point, 2 in a cycle (period 3)`."""
     periods = sorted({int(p) for e in here for p in part_of(e, "periods") if str(p).isdigit()})
     period = f" (period {', '.join(map(str, periods))})" if periods else ""
     return _joined(
@@ -137,7 +137,7 @@ def _maps(
                 stored = set(file.keys())
                 maps = {p: file.get_tensor(n) for p, n in names.items() if n in stored}
             pictures = {
-                "activity": _activity(maps.get("activity"), part_of(entry, "filters")),
+                "reuse": _reuse(maps.get("activity"), part_of(entry, "filters")),
                 "receptive": _fields(maps.get("receptive"), part_of(entry, "receptive")),
             }
         except (SafetensorError, OSError, ValueError, TypeError, IndexError) as error:
@@ -152,7 +152,7 @@ def _maps(
     return cards
 
 
-def _activity(shares: np.ndarray | None, facts: Entry) -> Maps | None:
+def _reuse(shares: np.ndarray | None, facts: Entry) -> Maps | None:
     """Iterations down, filters across, the steadiest first."""
     if shares is None:
         return None

@@ -34,7 +34,7 @@ def _trial(trial: Entry) -> dict[str, str]:
     loss, width = number(trial.get("loss")), number(trial.get("width"))
     return {
         "rate": f"{number(trial.get('learning_rate')):.3g}",
-        "width": f"{width:g}" if math.isfinite(width) else "as it is",
+        "width": f"{width:g}" if math.isfinite(width) else "default",
         "accuracy": percent(number(trial.get("accuracy"))),
         "loss": f"{loss:.4f}" if math.isfinite(loss) else "–",
         "status": str(trial.get("status")),

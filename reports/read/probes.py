@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 #: Kinds of end that a state comes to, as stored, and as the page says them.
 LIMITS = {
-    "fixed point": "at rest", "cycle": "in a cycle", "settling": "settling", "drift": "moving on",
+    "fixed point": "at a fixed point", "cycle": "in a cycle", "settling": "converging",
+    "drift": "not converging",
 }  # fmt: skip
 
 

@@ -197,7 +197,7 @@ def apart_note(apart: Sequence[Apart]) -> list[str]:
     ]
     more = f", and {len(kinds) - MOST_NAMED} more" if len(kinds) > MOST_NAMED else ""
     return [
-        "Runs that differ in precision, kind of machine or version are drawn apart and not"
+        "Runs that differ in precision, kind of machine or version are separate series, not"
         f" averaged: {', '.join(kinds[:MOST_NAMED])}{more}."
     ]
 

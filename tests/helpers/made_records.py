@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 
 from foundations.statistics import wilson
 from reports import build_report
-from reports.narrative.narrative import verdict
+from reports.narrative.answer import answer
 from reports.read.load import load_records
 from reports.read.sections import sections
 
@@ -182,7 +182,7 @@ def sections_of(out: Path) -> list:
 
 def said(out: Path) -> str:
     """All verdicts of a folder, with plain spaces."""
-    text = " ".join(sentence for s in sections_of(out) for sentence in verdict(s))
+    text = " ".join(sentence for s in sections_of(out) for sentence in answer(s))
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 

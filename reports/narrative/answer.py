@@ -79,7 +79,7 @@ def _furthest(section: Section, among: list[str]) -> Accuracy | None:
     return max(measured, key=lambda cell: cell.mean)
 
 
-def verdict(section: Section) -> list[str]:
+def answer(section: Section) -> list[str]:
     """What this task's records say, the main thing first; plain text."""
     if section.best.empty:
         return ["No accuracy was recorded."]
@@ -195,7 +195,8 @@ def _extrapolation(section: Section, reached: dict[str, float], far: float) -> l
         missing = ", the only network tested there" if alone else ""
         text = f"problems are solved up to {where}: {ranking(measured, str)}{missing}."
         return [_capital(_trained_on(section) + text)]
-    text = f"{top.series} gets farthest: it solves {percent(top.mean)} at {where} ({top.basis})."
+    solved = f"{percent(top.mean)} at {where} ({top.basis})"
+    text = f"{top.series} extrapolates farthest: it solves {solved}."
     onward = min((d for d in section.difficulties if d > far), default=far)
     after = section.cell(top.series, onward)
     if onward > far and after is not None:
@@ -263,7 +264,7 @@ def _say_other_rules(section: Section) -> list[str]:
         if mine is None or other is None or other.series == mine.series:
             continue
         where = f"{percent(other.mean)} at {section.place(other.at)}"
-        others.setdefault(f"{other.series} gets farthest ({where})", []).append(
+        others.setdefault(f"{other.series} extrapolates farthest ({where})", []).append(
             RULES.get(rule, rule)
         )
     return [
@@ -335,6 +336,6 @@ def _say_doubts(section: Section) -> list[str]:
         runs = group["run_id"].nunique()
         unmeasured = runs - group.loc[group["accuracy"].notna(), "run_id"].nunique()
         several = "" if unmeasured == runs else f" {unmeasured} of them"
-        kept = f",{several} in no mean" if unmeasured else ""
+        kept = f",{several} excluded from the mean" if unmeasured else ""
         out.append(f"{series}: {plural(runs, 'run')} ended as {status}{kept}.")
     return out
