@@ -23,16 +23,10 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "h", "X")
 _DASHES = ("-", "--", ":", "-.")
 #: Text stays text, in a font that journals accept embedded.
 _STYLE: Any = {
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "font.size": 7,
-    "font.family": "sans-serif",
-    "axes.titlesize": 7,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3.0,
+    "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 7, "font.family": "sans-serif",
+    "axes.titlesize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1.0, "lines.markersize": 3.0,
     "svg.hashsalt": "reports",  # the same records give the same files
-}
+}  # fmt: skip
 
 
 def export_figures(records: Records, folder: str | Path) -> list[Path]:

@@ -50,14 +50,15 @@ def recovery(
     if not place:
         return None
     here = table[table["test_difficulty"] == place[0]].reindex(columns=[*table.columns, *_UNUSED])
-    here = aggregate(here, ["blow", "series", "iterations"])
+    here = aggregate(here, ["perturbation", "series", "iterations"])
     label = "iterations after the perturbation"
     last = float(here["iterations"].max())
     x = iterations_axis(here["iterations"].tolist(), last, label)
     ends = set(table.loc[table["ends"], "series"])
     panels = []
-    for name in sorted(set(here["blow"]), key=lambda name: [*PERTURBATIONS, name].index(name)):
-        lines = table_lines(here[here["blow"] == name], "iterations")
+    applied = sorted(set(here["perturbation"]), key=lambda name: [*PERTURBATIONS, name].index(name))
+    for name in applied:
+        lines = table_lines(here[here["perturbation"] == name], "iterations")
         drawn = [n.level_to(last) if n.series in ends and n.x[-1] < last else n for n in lines]
         title = PERTURBATIONS[name][0] if name in PERTURBATIONS else name
         panels.append(Panel(title, x, SOLVED, drawn, chance_mark(section)))
@@ -99,7 +100,7 @@ def _rows(section: Section, runs: dict[str, Run], series: str, run_id: str) -> l
         facts: Entry = {
             name: number(curve.get(name)) for name in ("test_difficulty", "before", "n_test")
         }
-        facts |= {"run_id": run_id, "series": series, "blow": str(curve.get("blow"))}
+        facts |= {"run_id": run_id, "series": series, "perturbation": str(curve.get("blow"))}
         facts["ends"] = curve.get("ends") is True
         rows += [
             {**facts, "iterations": step, "accuracy": share}

@@ -89,22 +89,27 @@ def test_an_interval_that_holds_chance_is_no_solution():
     assert "one network alone was tested on w, x, y and z" in title("overview", *four)
 
 
-def test_iterations_past_training_are_compared_with_training():
-    rising = panel("size 21", sure("a", (1, 16, 64), (0, 0.33, 0.88), ring=1))
-    assert (
-        title("iterations", rising)
-        == "At size 21, a goes from 33.0 % after 16 iterations, as trained, to 88.0 % after 64"
-    )
-    falling = panel("size 9", sure("a", (1, 16, 64), (0, 0.99, 0.97), ring=1))
-    assert (
-        title("iterations", falling)
-        == "At size 9, a: 99.0 % after 16 iterations, as trained, 97.0 % after 64 (95 % intervals"
-        " overlap)"
-    )
-    no_more = panel("size 9", sure("a", (1, 16), (0.5, 0.99), ring=1))
-    assert (
-        title("iterations", no_more) == "At size 9, a solves 99.0 % after 16 iterations, as trained"
-    )
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (
+            (1, 16, 64),
+            (0, 0.33, 0.88),
+            "a goes from 33.0 % after 16 iterations, as trained, to 88.0 % after 64",
+        ),
+        (
+            (1, 16, 64),
+            (0, 0.99, 0.97),
+            "a: 99.0 % after 16 iterations, as trained, 97.0 % after 64 (95 % intervals overlap)",
+        ),
+        ((1, 16), (0.5, 0.99), "a solves 99.0 % after 16 iterations, as trained"),
+    ],
+)
+def test_iterations_past_training_are_compared_with_training(x, y, words):
+    assert title("iterations", panel("size 9", sure("a", x, y, ring=1))) == f"At size 9, {words}"
+
+
+def test_networks_that_end_have_no_headline_of_iterations():
     ends = panel("size 9", line("a", (1, 64), (0.5, 0.5), kind="flat"))
     assert title("iterations", ends) == "What is plotted"
 
@@ -226,7 +231,7 @@ def test_answers_are_spoken_of_only_of_a_network_that_solves_something():
     )
 
 
-def test_fields_and_paths_are_told_in_their_own_terms():
+def test_receptive_fields_and_trajectories_are_told_in_their_own_terms():
     far = panel(
         "size 9",
         line("a", (1, 24), (1, 3.02)),
@@ -253,7 +258,7 @@ def test_fields_and_paths_are_told_in_their_own_terms():
     assert title("inside-path", panel("", line("b", (0, 1), (0, 0)))) == "What is plotted"
 
 
-def test_recovery_is_told_beside_the_undisturbed():
+def test_recovery_is_told_beside_the_unperturbed():
     calm, noise = (
         panel("no perturbation", line("a", (1, 9), (0.2, 0.9))),
         panel("noise", line("a", (1, 9), (0, 0.8))),

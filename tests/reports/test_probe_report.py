@@ -306,7 +306,7 @@ def test_a_perturbation_is_marked_on_the_slider_and_said(browser, probed):
         "after 10 iterations, 2 after the end moved",
     ]
     assert [s[1] for s in said] == [False, True, True]
-    # Between the last frame before the blow and the first after it.
+    # Between the last frame before the perturbation and the first after it.
     assert 3 / 7 < said[0][2] < 4 / 7
     assert ask("return document.querySelectorAll('.film:not([data-perturbed]) .event').length") == 0
     time.sleep(0.1)
