@@ -62,10 +62,10 @@ def _compare(arguments: list[str]) -> int:
     from reports.page.difference import as_csv, as_text, changes
     from reports.read.load import load_records
 
-    found, alone = changes(load_records(options.before), load_records(options.after))
+    both, alone = changes(load_records(options.before), load_records(options.after))
     if options.csv:
-        write_atomically(options.csv, as_csv(found))
-    print(as_text(found, alone))
+        write_atomically(options.csv, as_csv(both))
+    print(as_text(both, alone))
     return 0
 
 

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from reports.figures.figure_model import Axis, Figure, Line, Panel, short
+from reports.read.formats import human
 
 #: Okabe and Ito 2008, without the yellow that white paper swallows; a lighter set for dark screens.
 COLOURS_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#c2629b", "#c98a00", "#4aa8e0", "#6b6b6b"]
@@ -24,14 +25,9 @@ MARKERS = [
     ("triangle-down", "M0 1.15L1.1-.8H-1.1Z"),
     ("cross", "M-.4-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z"),
     ("hexagon", "M0-1.1L.95-.55V.55L0 1.1L-.95.55V-.55Z"),
-    (
-        "x",
-        (
-            "M-1.1-.55L-.55-1.1L0-.55L.55-1.1L1.1-.55L.55 0L1.1.55L.55 1.1L0 .55L-.55"
-            " 1.1L-1.1.55L-.55 0Z"
-        ),
-    ),
-]
+    ("x", "M-1.1-.55L-.55-1.1L0-.55L.55-1.1L1.1-.55L.55 0"
+          "L1.1.55L.55 1.1L0 .55L-.55 1.1L-1.1.55L-.55 0Z"),
+]  # fmt: skip
 DASHES = [("solid", ""), ("dash", "7 4"), ("dot", "2 3"), ("dashdot", "8 3 2 3")]
 MOST_BARS = 12  # points a line may have to get an error bar and a marker each, not a band
 
@@ -53,6 +49,11 @@ class Style:
     @property
     def dash(self) -> int:
         return self.index // len(COLOURS_LIGHT) % len(DASHES)
+
+    @property
+    def dash_svg(self) -> str:
+        dash = DASHES[self.dash][1]
+        return f' stroke-dasharray="{dash}"' if dash else ""
 
 
 def figure_data(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:
@@ -85,18 +86,14 @@ def _axis_data(axis: Axis, values: list[float]) -> dict[str, Any]:
 
 
 def _line_data(line: Line, series: int) -> dict[str, Any]:
+    columns = {key: getattr(line, key) for key in ("x", "y", "low", "high", "seeds", "tests")}
     data: dict[str, Any] = {"s": series, "kind": line.kind}
-    for key in ("x", "y", "low", "high", "seeds", "tests"):
-        values = getattr(line, key)
-        if values is not None:
-            data[key] = [short(v) for v in values]
+    data |= {k: [short(v) for v in values] for k, values in columns.items() if values is not None}
     if line.each is not None:
         data["each"] = [[short(v) for v in values] for values in line.each]
     if line.ring is not None:
         data["ring"] = line.ring
-    if line.run:
-        data["run"] = line.run
-    return data
+    return data | ({"run": line.run} if line.run else {})
 
 
 def spaced(axis: Axis, room: float = 0.055) -> list[tuple[float, str]]:
@@ -162,21 +159,6 @@ class _Scale:
         return [(t, human(t)) for t in ticks[:: math.ceil(len(ticks) / 7)]]
 
 
-def human(value: float) -> str:
-    """`10k`, `2.5M`: few characters for an axis."""
-    for size, unit in ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{unit}"
-    return f"{value:.3g}"
-
-
-def flops(value: float) -> str:
-    """`2.5 MFLOPs`."""
-    words = human(value)
-    unit = words[-1:] if words[-1:].isalpha() else ""
-    return f"{words.removesuffix(unit)} {unit}FLOPs"
-
-
 def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> str:
     """The panel as an SVG element, for readers without scripts, for print and while loading."""
     width, height = (720, 380) if wide else (380, 290)
@@ -184,6 +166,7 @@ def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> 
     lines = panel.lines
     x = _Scale(panel.x, [v for n in lines for v in n.x], left, width - right)
     y = _Scale(panel.y, [v for n in lines for v in n.y], height - bottom, top)
+    middle, base = (top + height - bottom) / 2, height - bottom
     parts = [
         f'<svg class="static" viewBox="0 0 {width} {height}" role="img"'
         f' aria-label="{escape(name)}">'
@@ -191,86 +174,68 @@ def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> 
     for value, text in y.ticks():
         at = y(value)
         parts.append(f'<path class="grid" d="M{left} {at}H{width - right}"/>')
-        parts.append(f'<text x="{left - 6}" y="{at + 4}" text-anchor="end">{escape(text)}</text>')
+        parts.append(_text(text, f'x="{left - 6}" y="{at + 4}" text-anchor="end"'))
     for value, text in x.ticks():
         at = x(value)
-        parts.append(f'<path class="grid" d="M{at} {top}V{height - bottom}"/>')
-        parts.append(
-            f'<text x="{at}" y="{height - bottom + 16}" text-anchor="middle">{escape(text)}</text>'
-        )
+        parts.append(f'<path class="grid" d="M{at} {top}V{base}"/>')
+        parts.append(_text(text, f'x="{at}" y="{base + 16}" text-anchor="middle"'))
     for axis, value, text in panel.marks:
-        if axis == "x":
-            at = x(value)
-            parts.append(f'<path class="mark" d="M{at} {top}V{height - bottom}"/>')
-            parts.append(
-                f'<text class="mark" x="{at}" y="{top - 5}"'
-                f' text-anchor="middle">{escape(text)}</text>'
-            )
-        else:
-            at = y(value)
-            parts.append(f'<path class="mark" d="M{left} {at}H{width - right}"/>')
-            parts.append(f'<text class="mark" x="{left + 4}" y="{at - 4}">{escape(text)}</text>')
-    middle = (top + height - bottom) / 2
-    parts.append(
-        f'<text class="label" x="{(left + width - right) / 2}" y="{height - 8}" '
-        f'text-anchor="middle">{escape(panel.x.label)}</text>'
-        f'<text class="label" transform="translate(13 {middle}) rotate(-90)" '
-        f'text-anchor="middle">{escape(panel.y.label)}</text>'
-    )
+        at = x(value) if axis == "x" else y(value)
+        across = f"M{at} {top}V{base}" if axis == "x" else f"M{left} {at}H{width - right}"
+        place = f'x="{at}" y="{top - 5}" text-anchor="middle"'
+        place = place if axis == "x" else f'x="{left + 4}" y="{at - 4}"'
+        parts.append(f'<path class="mark" d="{across}"/>')
+        parts.append(_text(text, f'class="mark" {place}'))
+    for label, place in (
+        (panel.x.label, f'x="{(left + width - right) / 2}" y="{height - 8}"'),
+        (panel.y.label, f'transform="translate(13 {middle}) rotate(-90)"'),
+    ):
+        parts.append(_text(label, f'class="label" {place} text-anchor="middle"'))
     parts += [_line_svg(line, styles[line.series], x, y) for line in lines]
     return "".join(parts) + "</svg>"
 
 
-def _points(line: Line) -> list[int]:
-    return [i for i in range(len(line.x)) if math.isfinite(line.x[i]) and math.isfinite(line.y[i])]
+def _text(text: str, attributes: str) -> str:
+    return f"<text {attributes}>{escape(text)}</text>"
 
 
 def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
-    keep = _points(line)
-    colour = f"var(--c{style.colour})"
-    at = [(x(line.x[i]), y(line.y[i])) for i in keep]
-    out = [f'<g data-series="{style.index}" style="color:{colour}">']
+    finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(line.x, line.y, strict=True)]
+    keep = [i for i, shown in enumerate(finite) if shown]
+    across = {i: x(line.x[i]) for i in keep}
+    at = [(across[i], y(line.y[i])) for i in keep]
+    out = [f'<g data-series="{style.index}" style="color:var(--c{style.colour})">']
     if line.kind == "thin":
         every = max(1, len(at) // 40)
         at = at[::every] + ([at[-1]] if at and (len(at) - 1) % every else [])
     if line.kind != "points" and len(at) > 1:
-        dash = DASHES[style.dash][1]
-        dash = f' stroke-dasharray="{dash}"' if dash else ""
         path = "M" + "L".join(f"{a} {b}" for a, b in at)
-        out.append(f'<path class="{line.kind}" d="{path}"{dash}/>')
-    banded = line.kind == "flat" or len(keep) > MOST_BARS
-    if line.low is not None and line.high is not None and banded:
-        upper = [f"{x(line.x[i])} {y(line.high[i])}" for i in keep]
-        lower = [f"{x(line.x[i])} {y(line.low[i])}" for i in reversed(keep)]
-        out.append(f'<path class="band" d="M{"L".join(upper + lower)}Z"/>')
-    elif line.low is not None and line.high is not None:
-        out += [
-            f'<path class="bar" d="M{x(line.x[i])} {y(line.low[i])}V{y(line.high[i])}"/>'
-            for i in keep
-        ]
+        out.append(f'<path class="{line.kind}" d="{path}"{style.dash_svg}/>')
+    if line.low is not None and line.high is not None:
+        low, high = ({i: y(ends[i]) for i in keep} for ends in (line.low, line.high))
+        if line.kind == "flat" or len(keep) > MOST_BARS:
+            round_trip = [(i, high) for i in keep] + [(i, low) for i in reversed(keep)]
+            outline = "L".join(f"{across[i]} {end[i]}" for i, end in round_trip)
+            out.append(f'<path class="band" d="M{outline}Z"/>')
+        else:
+            bars = [f"M{across[i]} {low[i]}V{high[i]}" for i in keep]
+            out += [f'<path class="bar" d="{bar}"/>' for bar in bars]
     for i in keep if line.each is not None else []:
-        spots = "".join(f"M{x(line.x[i])} {y(v)}h0" for v in line.each[i])
+        spots = "".join(f"M{across[i]} {y(v)}h0" for v in (line.each or [])[i])
         out.append(f'<path class="seed" d="{spots}"/>')
     dots = keep if line.kind in ("line", "points") and len(keep) <= MOST_BARS else []
-    if line.ring is not None:
-        dots = [*dots, line.ring]
-    shape = MARKERS[style.marker][1]
-    for i in dots:
+    for i in dots if line.ring is None else [*dots, line.ring]:
         size, kind = (6.5, "ring") if i == line.ring else (4.2, "dot")
-        out.append(
-            f'<path class="{kind}" transform="translate({x(line.x[i])} {y(line.y[i])})'
-            f' scale({size})" d="{shape}"/>'
-        )
+        place = f"translate({x(line.x[i])} {y(line.y[i])}) scale({size})"
+        out.append(f'<path class="{kind}" transform="{place}" d="{MARKERS[style.marker][1]}"/>')
     return "".join(out) + "</g>"
 
 
 def swatch(style: Style) -> str:
     """A small SVG of the line and marker of a series."""
-    dash = DASHES[style.dash][1]
-    dash = f' stroke-dasharray="{dash}"' if dash else ""
     return (
         '<svg class="swatch" viewBox="0 0 28 14" aria-hidden="true"'
-        f' style="color:var(--c{style.colour})"><path class="line" d="M1 7H27"{dash}/><path'
-        ' class="dot" transform="translate(14 7) scale(4.5)"'
+        f' style="color:var(--c{style.colour})"><path class="line" d="M1 7H27"{style.dash_svg}/>'
+        '<path class="dot" transform="translate(14 7) scale(4.5)"'
         f' d="{MARKERS[style.marker][1]}"/></svg>'
     )

@@ -10,8 +10,10 @@ import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+_COLUMNS = ("x", "y", "low", "high", "seeds", "tests")
 _CSV = ("panel", "series", "run", "x", "y", "low", "high", "seeds", "n_test")
 
 
@@ -29,6 +31,21 @@ class Axis:
     high: float | None = None
 
 
+def percent_axis(label: str) -> Axis:
+    return Axis(label, percent=True, low=0.0, high=1.0)
+
+
+SOLVED = percent_axis("problems solved entirely (%)")
+
+
+def iterations_axis(
+    steps: Sequence[float], high: float | None = None, label: str = "iterations"
+) -> Axis:
+    """An axis of numbers of iterations, those of networks that begin at the first."""
+    low = 1.0 if label == "iterations" else None
+    return Axis(label, whole=True, log=log_axis(steps, 8), low=low, high=high)
+
+
 @dataclass(frozen=True)
 class Line:
     """One series in a panel.
@@ -36,8 +53,8 @@ class Line:
     kind: line | points | flat (a network that ends, drawn level to the right) | thin (one run of
     many). low, high: ends of the 95 % intervals. seeds, tests: how many runs and problems each
     point stands on. each: the seeds' own values, where a point is a mean of few. ring: the place of
-    the point that stands for training, or None. told: numbers of the records that are not drawn and
-    that the figure's title speaks of.
+    the point that stands for training, or None. quoted: numbers of the records that are not drawn
+    and that the figure's headline gives.
     """
 
     series: str
@@ -51,7 +68,15 @@ class Line:
     each: list[list[float]] | None = None
     ring: int | None = None
     run: str = ""
-    told: dict[str, float] | None = None
+    quoted: dict[str, float] = field(default_factory=dict)
+
+    def level_to(self, last: float, ring: int | None = None) -> Line:
+        """The line of a network that ends: its last value holds from there to `last`."""
+        held: dict[str, Any] = {
+            name: [*values, values[-1]] for name in _COLUMNS if (values := getattr(self, name))
+        }
+        held["x"][-1] = last
+        return replace(self, kind="flat", ring=ring, **held)
 
 
 @dataclass(frozen=True)
@@ -73,6 +98,11 @@ class Figure:
     title: str
     caption: str
     panels: list[Panel]
+
+    @staticmethod
+    def of(key: str, title: str, caption: str, panels: list[Panel]) -> Figure | None:
+        """None where no panel has anything to show."""
+        return Figure(key, title, caption, panels) if panels else None
 
     def csv(self) -> str:
         """The numbers drawn, tidy, as CSV text."""

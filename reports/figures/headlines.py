@@ -1,7 +1,7 @@
-"""Titles that say what a figure shows, made from the very numbers that are drawn.
+"""Headlines: titles that say what a figure shows, made from the very numbers that are drawn.
 
 A network is said to solve most only where its interval overlaps no other's there
-(`reports.standing`).
+(`reports.read.ranking`).
 """
 
 from __future__ import annotations
@@ -9,34 +9,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from math import dist, isfinite
+from math import dist, isfinite, nan
 
-from reports.figures.drawing import flops
+from reports.figures.curves import PER_ANSWER
 from reports.figures.figure_model import Figure, Line, Panel
-from reports.read.standing import NAMED, Point, leader, level, listed, standing
-from reports.read.summary import count, percent, plural
+from reports.figures.recovery import UNPERTURBED
+from reports.read.formats import count, flops, listed, percent, plural
+from reports.read.ranking import NAMED, leader, level, ranking
+from reports.read.sections import Accuracy
 
-FEW = 3  # tasks up to which the overview's title gives numbers
+FEW = 3  # tasks up to which the overview's headline gives numbers
 # of the way from chance to perfect: where nobody comes so far, an easier place is spoken of
 SEEN = 0.05
-PER_ANSWER = "FLOPs per answer"  # how the panel is called that the compute figure's title speaks of
-CALM = "no perturbation"  # title of the panel of undisturbed networks
 
 
-def with_finding(kind: str, figure: Figure) -> Figure:
-    """The figure under a title that says what is seen; what it plots moves to the caption."""
+def with_headline(kind: str, figure: Figure) -> Figure:
+    """The figure under a headline that says what is seen; what it plots moves to the caption."""
     drawn = [replace(p, lines=[line for line in p.lines if line.y]) for p in figure.panels]
     panels = [p for p in drawn if p.lines]
-    say = _KINDS.get(kind)
-    title = say(panels) if say and panels else ""
-    if not title:
+    headline = _KINDS[kind](panels) if kind in _KINDS and panels else ""
+    if not headline:
         return figure
-    return replace(figure, title=title, caption=f"{figure.title}. {figure.caption}")
+    return replace(figure, title=headline, caption=f"{figure.title}. {figure.caption}")
 
 
 def _place(panel: Panel, x: float) -> str:
-    words = dict(panel.x.ticks).get(x, f"{x:g}")
-    return f"{panel.x.label} {words}"
+    return f"{panel.x.label} {dict(panel.x.ticks).get(x, f'{x:g}')}"
 
 
 def _ranked(panel: Panel) -> list[Line]:
@@ -44,13 +42,13 @@ def _ranked(panel: Panel) -> list[Line]:
     return sorted(panel.lines, key=lambda line: -line.y[-1])
 
 
-def _point(line: Line, i: int = -1) -> Point:
+def _point(line: Line, i: int = -1) -> Accuracy:
     """A drawn accuracy; one without an interval is separated from nothing."""
     low, high = (0.0, 1.0) if line.low is None or line.high is None else (line.low[i], line.high[i])
-    return Point(line.series, line.y[i], low, high, line.x[i])
+    return Accuracy(line.series, line.y[i], low, high, line.x[i])
 
 
-def _points(panel: Panel, x: float) -> list[Point]:
+def _points(panel: Panel, x: float) -> list[Accuracy]:
     return [_point(line, line.x.index(x)) for line in panel.lines if x in line.x]
 
 
@@ -86,36 +84,36 @@ def _opened(panel: Panel, text: str) -> str:
     return f"{_at(panel)}{text}" if panel.title else text[:1].upper() + text[1:]
 
 
-def _hardest(panel: Panel) -> tuple[float, list[Point]]:
+def _hardest(panel: Panel) -> tuple[float, list[Accuracy]]:
     """The hardest place where somebody solves something, and the points there."""
     seen = {x for line in panel.lines for i, x in enumerate(line.x) if _solves(panel, line, i)}
     x = max(seen) if seen else min(x for line in panel.lines for x in line.x)
     return x, _points(panel, x)
 
 
-def _stand(panel: Panel, points: Sequence[Point]) -> str:
-    """`standing`, with a word where others of the panel were not tested."""
+def _stand(panel: Panel, points: Sequence[Accuracy]) -> str:
+    """`ranking`, with a word where others of the panel were not tested."""
     alone = len(points) == 1 and len({line.series for line in panel.lines}) > 1
-    return standing(points) + (", the only network tested there" if alone else "")
+    return ranking(points) + (", the only network tested there" if alone else "")
 
 
 def _difficulty(panels: Sequence[Panel]) -> str:
-    x, found = _hardest(panels[0])
-    return f"At {_place(panels[0], x)}, {_stand(panels[0], found)}"
+    x, measured = _hardest(panels[0])
+    return f"At {_place(panels[0], x)}, {_stand(panels[0], measured)}"
 
 
 def _overview(panels: Sequence[Panel]) -> str:
     if len(panels) > FEW:
         return _leaders(panels)
-    said = []
+    by_task = []
     for panel in panels:
-        x, found = _spoken_of(panel)
+        x, measured = _spoken_of(panel)
         place = "" if x is None else f" at {_place(panel, x)}"
-        said.append(f"On {panel.title}{place}, {_stand(panel, found)}")
-    return ". ".join(said)
+        by_task.append(f"On {panel.title}{place}, {_stand(panel, measured)}")
+    return ". ".join(by_task)
 
 
-def _spoken_of(panel: Panel) -> tuple[float | None, list[Point]]:
+def _spoken_of(panel: Panel) -> tuple[float | None, list[Accuracy]]:
     """The hardest place where somebody solves something and the points there; of single points all,
     and no place."""
     if panel.lines[0].kind != "points":
@@ -127,17 +125,17 @@ def _leaders(panels: Sequence[Panel]) -> str:
     """Which network leads on which tasks: with many tasks, numbers would hide it."""
     tasks: dict[str, list[str]] = {}
     for panel in panels:
-        _, found = _spoken_of(panel)
-        top, (best, *others) = leader(found), sorted(found, key=lambda p: -p.mean)
+        _, measured = _spoken_of(panel)
+        top, (best, *others) = leader(measured), sorted(measured, key=lambda a: -a.mean)
         if best.mean < _floor(panel) or best.low <= _chance(panel):
             name = "none is clear of chance on "
         elif top is None:
             name = "not separated on " if others else "one network alone was tested on "
         else:
-            name = f"{top.name} on "
+            name = f"{top.series} on "
         tasks.setdefault(name, []).append(panel.title)
-    said = [f"{name}{listed(names, len(names))}" for name, names in tasks.items()]
-    return f"Best where it is hardest and still solved: {'; '.join(said)}"
+    leaders = "; ".join(f"{name}{listed(names, len(names))}" for name, names in tasks.items())
+    return f"Best where it is hardest and still solved: {leaders}"
 
 
 def _iterations(panels: Sequence[Panel]) -> str:
@@ -146,27 +144,20 @@ def _iterations(panels: Sequence[Panel]) -> str:
     if not going:
         return ""
     line = going[0]
-    start = line.ring if line.ring is not None else 0
-    before, after = _point(line, start), _point(line)
-    steps = plural(int(after.at), "iteration")
+    before, after = _point(line, line.ring or 0), _point(line)
+    trained = "" if line.ring is None else ", as trained"
+    first = f"{plural(int(before.at), 'iteration')}{trained}"
     if before.at == after.at:
-        trained = ", as trained" if line.ring is not None else ""
-        return f"{_at(panel)}{line.series} solves {percent(after.mean)} after {steps}{trained}"
-    first = (
-        f"{plural(int(before.at), 'iteration')}{', as trained' if line.ring is not None else ''}"
-    )
-    numbers = f"{percent(before.mean)} after {first}, {percent(after.mean)} after {after.at:g}"
+        return f"{_at(panel)}{line.series} solves {percent(after.mean)} after {first}"
+    change = f"{percent(before.mean)} after {first}, {{}}{percent(after.mean)} after {after.at:g}"
     if len(level([before, after])[0]) > 1:
-        return _overlapping(panel, line.series, numbers)
-    return (
-        f"{_at(panel)}{line.series} goes from {percent(before.mean)} after {first}, to "
-        f"{percent(after.mean)} after {after.at:g}"
-    )
+        return _overlapping(panel, line.series, change.format(""))
+    return f"{_at(panel)}{line.series} goes from {change.format('to ')}"
 
 
-def _overlapping(panel: Panel, name: str, numbers: str) -> str:
-    """Of one network, two accuracies between which nothing can be told."""
-    return f"{_at(panel)}{name}: {numbers} (95\N{NO-BREAK SPACE}% intervals overlap)"
+def _overlapping(panel: Panel, series: str, numbers: str) -> str:
+    """Of one network, two accuracies that are not separated."""
+    return f"{_at(panel)}{series}: {numbers} (95\N{NO-BREAK SPACE}% intervals overlap)"
 
 
 def _samples(panels: Sequence[Panel]) -> str:
@@ -176,20 +167,18 @@ def _samples(panels: Sequence[Panel]) -> str:
     if not several:
         return ""
     few, many = _point(several[0], 0), _point(several[0])
-    numbers = (
-        f"{percent(few.mean)} with {count(few.at)} training samples, {percent(many.mean)} with "
-        f"{count(many.at)}"
-    )
+    less = f"{percent(few.mean)} with {count(few.at)} training samples"
+    numbers = f"{less}, {percent(many.mean)} with {count(many.at)}"
     if len(level([few, many])[0]) > 1:
-        return _overlapping(panel, few.name, numbers)
-    return f"{_at(panel)}{few.name} solves {numbers}"
+        return _overlapping(panel, few.series, numbers)
+    return f"{_at(panel)}{few.series} solves {numbers}"
 
 
 def _parameters(panels: Sequence[Panel]) -> str:
     panel = _telling(panels)
     points = [_point(line) for line in panel.lines]
-    said = standing(points, cost=lambda p: f" with {count(p.at)} {panel.x.label}")
-    return f"{_at(panel)}{said}"
+    order = ranking(points, cost=lambda a: f" with {count(a.at)} {panel.x.label}")
+    return f"{_at(panel)}{order}"
 
 
 def _compute(panels: Sequence[Panel]) -> str:
@@ -198,8 +187,8 @@ def _compute(panels: Sequence[Panel]) -> str:
         return ""
     points = [_point(line) for line in panel.lines]
     place = panel.title.removeprefix(PER_ANSWER).strip()
-    said = standing(points, cost=lambda p: f" for {flops(p.at)} an answer")
-    return f"{place[:1].upper()}{place[1:]}, {said}" if place else said
+    order = ranking(points, cost=lambda a: f" for {flops(a.at)} an answer")
+    return f"{place[:1].upper()}{place[1:]}, {order}" if place else order
 
 
 def _training(panels: Sequence[Panel]) -> str:
@@ -219,15 +208,15 @@ def _training(panels: Sequence[Panel]) -> str:
 
 
 def _recovery(panels: Sequence[Panel]) -> str:
-    calm = next((p for p in panels if p.title == CALM), None)
-    perturbed = [p for p in panels if p is not calm]
-    if calm is None or not perturbed:
+    baseline = next((p for p in panels if p.title == UNPERTURBED), None)
+    perturbed = [p for p in panels if p is not baseline]
+    if baseline is None or not perturbed:
         return ""
-    line = _ranked(calm)[0]
+    line = _ranked(baseline)[0]
     ends = [(o.y[-1], p.title) for p in perturbed for o in p.lines if o.series == line.series]
     if not ends:
         return ""
-    start = f"Undisturbed, {line.series} solves {percent(line.y[-1])}; "
+    start = f"Unperturbed, {line.series} solves {percent(line.y[-1])}; "
     if len(ends) <= NAMED:
         return start + ", ".join(f"{percent(end)} with {title}" for end, title in ends)
     (least, worst), (most, mildest) = min(ends), max(ends)
@@ -240,19 +229,18 @@ def _recovery(panels: Sequence[Panel]) -> str:
 def _exits(panels: Sequence[Panel]) -> str:
     """Of the network that solves most by agreement, when it has answered: only where it is clear of
     chance."""
-    right = [
-        (panel, line)
+    clear = [
+        (panel, lines)
         for panel in panels
-        for line in panel.lines
-        if line.told and line.told["low"] > line.told["chance"]
+        if (lines := [n for n in panel.lines if n.quoted and n.quoted["low"] > n.quoted["chance"]])
     ]
-    if not right:
+    if not clear:
         return ""
-    panel = right[-1][0]
-    line = max((n for p, n in right if p is panel), key=lambda n: n.told["accuracy"])
+    panel, lines = clear[-1]
+    line = max(lines, key=lambda n: n.quoted["accuracy"])
     half = next(x for x, y in zip(line.x, line.y, strict=True) if y >= 0.5)
-    right_share = f"{percent(line.told['accuracy'])} of all answers are right"
-    if half >= line.told["last"]:
+    right_share = f"{percent(line.quoted['accuracy'])} of all answers are right"
+    if half >= line.quoted["last"]:
         # What does not repeat is answered at the last iteration, for want of another.
         return _opened(
             panel,
@@ -265,9 +253,9 @@ def _exits(panels: Sequence[Panel]) -> str:
     )
 
 
-def _spread(said: Sequence[tuple[str, float]], verb: str, verbs: str, what: str) -> str:
+def _shares(of: Sequence[tuple[str, float]], verb: str, verbs: str, what: str) -> str:
     """`a keeps 80.0 % of .., b 10.0 %`; of many networks their range, without names."""
-    order = sorted(said, key=lambda pair: -pair[1])
+    order = sorted(of, key=lambda pair: -pair[1])
     if len(order) > NAMED:
         low, high = percent(order[-1][1]), percent(order[0][1])
         return f"{len(order)} networks {verbs} {low} to {high} {what}"
@@ -278,75 +266,59 @@ def _spread(said: Sequence[tuple[str, float]], verb: str, verbs: str, what: str)
 
 def _reuse(panels: Sequence[Panel]) -> str:
     """The numbers of the table, not of the curve, which is drawn in steps of 5 %."""
-    panel = panels[-1]
-    said = [
-        (line.series, line.told["reused"])
-        for line in panel.lines
-        if line.told and isfinite(line.told["reused"])
-    ]
-    if not said:
-        return ""
-    what = "of its filters" if len(said) <= NAMED else "of their filters"
-    text = _spread(said, "keeps", "keep", f"{what} in use at every iteration of training")
-    return f"{_at(panel)}{text}"
+    reused = {n.series: n.quoted.get("reused", nan) for n in panels[-1].lines}
+    known = [(series, share) for series, share in reused.items() if isfinite(share)]
+    whose = "its" if len(known) <= NAMED else "their"
+    what = f"of {whose} filters in use at every iteration of training"
+    return f"{_at(panels[-1])}{_shares(known, 'keeps', 'keep', what)}" if known else ""
 
 
 def _rest(panels: Sequence[Panel]) -> str:
     """How near states are to their limits: only of those that have one, else how they still
     move."""
-    panel = panels[-1]
-    said = [_settled(line) for line in panel.lines if line.told and line.told["problems"] > 0]
-    more = (
-        f"; {plural(len(said) - NAMED, 'network')} more in the table" if len(said) > NAMED else ""
-    )
-    return _opened(panel, "; ".join(said[:NAMED]) + more) if said else ""
+    lines = [line for line in panels[-1].lines if line.quoted.get("problems", 0) > 0]
+    rest = len(lines) - NAMED
+    more = f"; {plural(rest, 'network')} more in the table" if rest > 0 else ""
+    return _opened(panels[-1], "; ".join(map(_settled, lines[:NAMED])) + more) if lines else ""
 
 
 def _settled(line: Line) -> str:
-    settled, problems, step = (line.told[k] for k in ("settled", "problems", "step"))
-    moved = f", by {percent(step)} of their length a step (median of all)" if isfinite(step) else ""
+    settled, problems, step = (line.quoted[k] for k in ("settled", "problems", "step"))
     after = f"after {plural(int(line.x[-1]), 'iteration')}"
+    converge = f"states of {line.series} converge to a fixed point or cycle"
+    still = f", a step still changing them by {percent(step)} of their norm (median of all)"
+    moving = f"{after}{still if isfinite(step) else ''}"
     if settled == 0:
-        return f"all {problems:g} states of {line.series} still move {after}{moved}"
+        return f"none of {problems:g} states of {line.series} has converged {moving}"
     if settled < problems:
-        return (
-            f"{settled:g} of {problems:g} states of {line.series} come to rest or into a cycle, the"
-            f" others still move {after}{moved}"
-        )
-    return (
-        f"all {problems:g} states of {line.series} come to rest or into a cycle, within"
-        f" {line.y[-1]:.1g} of the limit {after} (median)"
-    )
+        return f"{settled:g} of {problems:g} {converge}, the others have not {moving}"
+    return f"all {problems:g} {converge}, within {line.y[-1]:.1g} of the limit {after} (median)"
 
 
 def _receptive(panels: Sequence[Panel]) -> str:
     panel = panels[-1]
     line, *others = _ranked(panel)
-    text = (
-        f"{_at(panel)}{line.series} depends on input {line.y[-1]:.1f} sites away after "
-        f"{plural(int(line.x[-1]), 'iteration')}"
-    )
-    if panel.marks:
-        text += f", of {panel.marks[0][1]:.1f} if all of the input counted alike"
+    whole = f" ({panel.marks[0][1]:.1f} if all of the input counted alike)" if panel.marks else ""
     rest = [f"{o.series} {o.y[-1]:.1f} after {o.x[-1]:g}" for o in others]
-    return text + (f"; {listed(rest)}" if rest else "")
+    return _opened(
+        panel,
+        f"the effective receptive field of {line.series} has a radius of {line.y[-1]:.1f} sites"
+        f" after {plural(int(line.x[-1]), 'iteration')}{whole}"
+        f"{'; ' if rest else ''}{listed(rest, NAMED)}",
+    )
 
 
 def _path(panels: Sequence[Panel]) -> str:
     """How much of a state's path is gone by the trained number of iterations, of networks that go
     on after it."""
-    panel, said = panels[-1], []
+    panel, covered = panels[-1], []
     for line in panel.lines:
         ways = [dist(a, b) for a, b in pairwise(zip(line.x, line.y, strict=True))]
         if line.ring and line.ring < len(ways) and sum(ways) > 0:
             # A network that moves later moved before, too, by less than the record's decimals show.
-            said.append((line.series, max(sum(ways[: line.ring]) / sum(ways), 1e-9)))
-    if not said:
-        return ""
-    text = _spread(
-        said, "has covered", "have covered", "of its state's path by the iterations of training"
-    )
-    return f"{_at(panel)}{text}"
+            covered.append((line.series, max(sum(ways[: line.ring]) / sum(ways), 1e-9)))
+    what = "of its state's trajectory by the iterations of training"
+    return f"{_at(panel)}{_shares(covered, 'covers', 'cover', what)}" if covered else ""
 
 
 _KINDS: dict[str, Callable[[Sequence[Panel]], str]] = {

@@ -11,9 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from reports.figures.catalogue import figures_of as figures_of_records
-from reports.figures.drawing import COLOURS_LIGHT, MOST_BARS, Style, human
+from reports.figures.catalogue import figures_of
+from reports.figures.drawing import COLOURS_LIGHT, MOST_BARS, Style
 from reports.figures.figure_model import Axis, Figure, Line, Panel
+from reports.read.formats import human
 from reports.read.load import Records
 
 PANEL = (2.3, 1.9)  # inches; three panels fill the text of a page
@@ -21,17 +22,11 @@ ALONE = (3.3, 2.4)  # one panel, a column of two
 _MARKERS = ("o", "s", "^", "D", "v", "P", "h", "X")
 _DASHES = ("-", "--", ":", "-.")
 #: Text stays text, in a font that journals accept embedded.
-_STYLE = {
-    "svg.fonttype": "none",
-    "pdf.fonttype": 42,
-    "font.size": 7,
-    "font.family": "sans-serif",
-    "axes.titlesize": 7,
-    "axes.linewidth": 0.6,
-    "lines.linewidth": 1.0,
-    "lines.markersize": 3.0,
+_STYLE: Any = {
+    "svg.fonttype": "none", "pdf.fonttype": 42, "font.size": 7, "font.family": "sans-serif",
+    "axes.titlesize": 7, "axes.linewidth": 0.6, "lines.linewidth": 1.0, "lines.markersize": 3.0,
     "svg.hashsalt": "reports",  # the same records give the same files
-}
+}  # fmt: skip
 
 
 def export_figures(records: Records, folder: str | Path) -> list[Path]:
@@ -42,7 +37,7 @@ def export_figures(records: Records, folder: str | Path) -> list[Path]:
     names = list(dict.fromkeys(records.rows["series"]))
     styles = {name: Style(i) for i, name in enumerate(names)}
     written = []
-    for name, figure in figures_of_records(records).items():
+    for name, figure in figures_of(records).items():
         with matplotlib.rc_context(_STYLE):
             sheet = draw(figure, styles)
             for kind in ("svg", "pdf"):
@@ -86,14 +81,8 @@ def _plain(text: str) -> str:
 def _key(series: str, style: Style) -> Any:
     from matplotlib.lines import Line2D
 
-    return Line2D(
-        [],
-        [],
-        color=COLOURS_LIGHT[style.colour],
-        marker=_MARKERS[style.marker],
-        linestyle=_DASHES[style.dash],
-        label=_plain(series),
-    )
+    looks: dict[str, Any] = {"marker": _MARKERS[style.marker], "ls": _DASHES[style.dash]}
+    return Line2D([], [], color=COLOURS_LIGHT[style.colour], label=_plain(series), **looks)
 
 
 def _panel(ax: Any, panel: Panel, styles: dict[str, Style]) -> None:

@@ -7,11 +7,13 @@ rest is open, and is said to be.
 
 from __future__ import annotations
 
-import pandas as pd
+import math
 
 from foundations.measures import aggregate
-from reports.read.standing import listed
-from reports.read.summary import Section, by_rule, count, percent, remaining
+from reports.read.formats import count, listed, percent
+from reports.read.ranking import NAMED
+from reports.read.rules import by_rule
+from reports.read.sections import Accuracy, Section, accuracies
 
 _LEARNT = 0.9  # share of the way from chance to perfect at which a task counts as learnt
 
@@ -20,12 +22,15 @@ def _goal(section: Section) -> float:
     return section.chance + _LEARNT * (1 - section.chance)
 
 
-def _reaching(cells: pd.DataFrame, goal: float) -> pd.DataFrame:
-    return cells[cells["low"] >= goal]
+def _undecided(cells: list[tuple[str, float]], goal: float) -> str:
+    """What is said of networks whose interval holds the goal."""
+    names = listed([f"{series} with {count(n)}" for series, n in cells], 9)
+    return f" Undecided, as the interval contains {percent(goal)}: {names}." if cells else ""
 
 
-def _open(cells: pd.DataFrame, goal: float) -> pd.DataFrame:
-    return cells[(cells["low"] < goal) & (cells["high"] >= goal)]
+def _smallest(cells: list[Accuracy]) -> dict[str, float]:
+    """By series the smallest training set of the cells."""
+    return {cell.series: cell.at for cell in sorted(cells, key=lambda c: (c.series, -c.at))}
 
 
 def say_samples(section: Section) -> list[str]:
@@ -40,52 +45,47 @@ def say_samples(section: Section) -> list[str]:
     goal, where = _goal(section), section.place(place)
     ruled = by_rule(section.rows)
     ruled = ruled[ruled["test_difficulty"] == place]
-    both = aggregate(ruled, ["rule", "series", "train_samples"])
-    table = both[both["rule"] == section.rule]
-    if table.empty:
+    cells = {
+        str(rule): accuracies(table, "train_samples")
+        for rule, table in aggregate(ruled, ["rule", "series", "train_samples"]).groupby("rule")
+    }
+    measured = cells.get(section.rule, [])
+    if not measured:
         return []
-    passed = _reaching(table, goal).groupby("series")["train_samples"].min()
-    unsure = _open(table, goal).groupby("series")["train_samples"].min()
-    unsure = unsure[unsure < passed.reindex(unsure.index).fillna(float("inf"))]
-    smallest = table.groupby("series")["train_samples"].min()
-    text = _fewest(passed, smallest, goal, where)
-    never = [s for s in table["series"].unique() if s not in {*passed.index, *unsure.index}]
-    if len(unsure):
-        names = listed([f"{s} with {count(n)}" for s, n in unsure.items()], 9)
-        text += f" Open, as the interval holds {percent(goal)}: {names}."
-    if never and len(passed):
+    passed = _smallest([c for c in measured if c.low >= goal])
+    unsure = _smallest([c for c in measured if c.low < goal <= c.high])
+    unsure = {s: n for s, n in unsure.items() if n < passed.get(s, math.inf)}
+    text = _fewest(passed, _smallest(measured), goal, where)
+    text += _undecided(list(unsure.items()), goal)
+    never = [s for s in _smallest(measured) if s not in passed and s not in unsure]
+    if never and passed:
         text += f" Not reached by {', '.join(never)}."
-    return [text + _stopped(both, never, goal)]
+    # Those that would have reached it stopped after as many iterations as in training.
+    trained = [c for c in cells.get("trained", []) if c.low >= goal and c.series in never]
+    stopped = ", ".join(f"{s} (with {count(n)})" for s, n in _smallest(trained).items())
+    return [
+        text
+        + (f" Stopped after as many iterations as in training, {stopped} would." if stopped else "")
+    ]
 
 
-def _fewest(passed: pd.Series, smallest: pd.Series, goal: float, where: str) -> str:
-    if passed.empty:
+def _fewest(passed: dict[str, float], smallest: dict[str, float], goal: float, where: str) -> str:
+    if not passed:
         return (
             f"No network is shown to reach {percent(goal)} at {where} with any training-set size"
             " run."
         )
-    fewest = passed.min()
-    least = " (the smallest size run)" if fewest == smallest.min() else ""
-    who = ", ".join(passed[passed == fewest].index)
+    fewest = min(passed.values())
+    least = " (the smallest size run)" if fewest == min(smallest.values()) else ""
     text = (
         f"Of the sizes run, {count(fewest)} training samples{least} are the fewest with which "
-        f"the whole interval reaches {percent(goal)} at {where}: {who}."
+        f"the whole interval reaches {percent(goal)} at {where}:"
+        f" {', '.join(s for s, n in passed.items() if n == fewest)}."
     )
-    rest = passed[passed > fewest].sort_values()
-    if len(rest):
-        only = {s: " (run with no fewer)" if n == smallest[s] else "" for s, n in rest.items()}
-        text += " Then " + ", ".join(f"{s} with {count(n)}{only[s]}" for s, n in rest.items()) + "."
-    return text
-
-
-def _stopped(both: pd.DataFrame, never: list[str], goal: float) -> str:
-    """Those that would have reached it stopped after as many iterations as in training."""
-    stopped = _reaching(both[both["rule"] == "trained"], goal)
-    stopped = stopped[stopped["series"].isin(never)].groupby("series")["train_samples"].min()
-    if stopped.empty:
-        return ""
-    who = ", ".join(f"{s} (with {count(n)})" for s, n in stopped.items())
-    return f" Stopped after as many iterations as in training, {who} would."
+    rest = sorted((n, s) for s, n in passed.items() if n > fewest)
+    only = {s: " (run with no fewer)" if n == smallest[s] else "" for n, s in rest}
+    then = ", ".join(f"{s} with {count(n)}{only[s]}" for n, s in rest)
+    return text + (f" Then {then}." if rest else "")
 
 
 def say_parameters(section: Section) -> list[str]:
@@ -94,27 +94,19 @@ def say_parameters(section: Section) -> list[str]:
     if place is None or section.best["series"].nunique() < 2:
         return []
     goal = _goal(section)
-    cells = section.best[section.best["test_difficulty"] == place]
-    cells = cells.assign(left=[round(n) if n == n else n for n in _left(section, cells)])
-    cells = cells[cells["left"] > 0]
-    passed = _reaching(cells, goal)
-    if passed.empty:
+    cells = accuracies(section.best[section.best["test_difficulty"] == place])
+    left = {cell.series: section.remaining(cell.series) for cell in cells}
+    left = {series: round(n) for series, n in left.items() if n > 0.5}
+    passed = [cell for cell in cells if cell.low >= goal and cell.series in left]
+    if not passed:
         return []
-    fewest = passed["left"].min()
-    least = passed[passed["left"] == fewest].sort_values("mean", ascending=False, kind="stable")
+    fewest = min(left[cell.series] for cell in passed)
+    least = sorted((c for c in passed if left[c.series] == fewest), key=lambda c: -c.mean)
     pruned = (section.main["active_parameters"] < section.main["parameters"]).any()
-    names = listed([f"{c['series']} ({percent(c['mean'])})" for _, c in least.iterrows()])
-    text = (
+    names = listed([f"{cell.series} ({percent(cell.mean)})" for cell in least], NAMED)
+    unsure = [c for c in cells if c.low < goal <= c.high and left.get(c.series, fewest) < fewest]
+    return [
         f"Of the networks whose whole interval reaches {percent(goal)} at {section.place(place)},"
         f" the fewest parameters{' left after pruning' if pruned else ''} are {count(fewest)}:"
-        f" {names}."
-    )
-    unsure = _open(cells[cells["left"] < fewest], goal)
-    if len(unsure):
-        names = listed([f"{c['series']} with {count(c['left'])}" for _, c in unsure.iterrows()], 9)
-        text += f" Open, as the interval holds {percent(goal)}: {names}."
-    return [text]
-
-
-def _left(section: Section, cells: pd.DataFrame) -> list[float]:
-    return [remaining(section, series) for series in cells["series"]]
+        f" {names}.{_undecided([(c.series, left[c.series]) for c in unsure], goal)}"
+    ]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
 from foundations.measures import aggregate
+from reports.read.formats import percent
 from reports.read.load import Records
-from reports.read.summary import by_rule, main_rule, percent
+from reports.read.rules import by_rule, main_rule
+from reports.read.sections import Accuracy, accuracies
 
 _KEYS = ["section", "series", "train_samples", "test_difficulty"]
 
@@ -48,41 +48,36 @@ def changes(before: Records, after: Records) -> tuple[list[Change], list[str]]:
     """
     rules = {main_rule(records.rows) for records in (before, after)}
     rule = rules.pop() if len(rules) == 1 else "last"
-    tables = [_table(records, rule) for records in (before, after)]
-    found, alone = [], []
-    for key in dict.fromkeys([*tables[0].index, *tables[1].index]):
-        task, series, samples, difficulty = key
-        name = f"{series} on {task}, {samples:,.0f} samples, difficulty {difficulty:g}"
-        if key not in tables[0].index or key not in tables[1].index:
-            alone.append(f"only in {'B' if key not in tables[0].index else 'A'}: {name}")
+    first, second = (_accuracies(records, rule) for records in (before, after))
+    both, alone = [], []
+    for key in first | second:
+        task, samples, series, difficulty = key
+        a, b = first.get(key), second.get(key)
+        if a is None or b is None:
+            name = f"{series} on {task}, {samples:,.0f} samples, difficulty {difficulty:g}"
+            alone.append(f"only in {'B' if a is None else 'A'}: {name}")
             continue
-        a, b = tables[0].loc[key], tables[1].loc[key]
-        d = b["mean"] - a["mean"]
-        found.append(
-            Change(
-                str(task),
-                str(series),
-                float(samples),
-                f"{difficulty:g}",
-                float(a["mean"]),
-                float(b["mean"]),
-                float(d - np.hypot(b["mean"] - b["low"], a["high"] - a["mean"])),
-                float(d + np.hypot(b["high"] - b["mean"], a["mean"] - a["low"])),
-                (int(a["seeds"]), int(b["seeds"])),
-            )
-        )
-    return found, alone
+        d = b.mean - a.mean
+        low = d - math.hypot(b.mean - b.low, a.high - a.mean)
+        high = d + math.hypot(b.high - b.mean, a.mean - a.low)
+        means, place = (a.mean, b.mean), f"{difficulty:g}"
+        both.append(Change(task, series, samples, place, *means, low, high, (a.seeds, b.seeds)))
+    return both, alone
 
 
-def _table(records: Records, rule: str) -> pd.DataFrame:
+def _accuracies(records: Records, rule: str) -> dict[tuple[str, float, str, float], Accuracy]:
+    """By section, training samples, series and difficulty."""
     ruled = by_rule(records.rows)
     ruled = ruled[ruled["rule"] == rule].fillna({"train_samples": -1})
-    return aggregate(ruled, _KEYS).set_index(_KEYS)
+    table = aggregate(ruled, _KEYS)
+    sections, samples = table["section"].astype(str), table["train_samples"].astype(float)
+    cells = zip(sections, samples, accuracies(table), strict=True)
+    return {(section, size, cell.series, cell.at): cell for section, size, cell in cells}
 
 
-def as_text(found: list[Change], alone: list[str]) -> str:
+def as_text(both: list[Change], alone: list[str]) -> str:
     """The changes beyond noise, then how many are within it, then what only one folder has."""
-    moved = sorted((c for c in found if c.beyond_noise), key=lambda c: -abs(c.after - c.before))
+    moved = sorted((c for c in both if c.beyond_noise), key=lambda c: -abs(c.after - c.before))
     lines = [
         f"{c.series} on {c.task}, {c.train_samples:,.0f} samples, difficulty {c.difficulty}: "
         f"{percent(c.before)} -> {percent(c.after)} "
@@ -90,13 +85,11 @@ def as_text(found: list[Change], alone: list[str]) -> str:
         f"{100 * c.high:+.1f}; {c.seeds[0]} and {c.seeds[1]} seeds)"
         for c in moved
     ]
-    lines.insert(
-        0, f"{len(moved)} of {len(found)} accuracies changed beyond noise" + ":" * bool(moved)
-    )
-    return "\n".join([*lines, *alone])
+    head = f"{len(moved)} of {len(both)} accuracies changed beyond noise" + ":" * bool(moved)
+    return "\n".join([head, *lines, *alone])
 
 
-def as_csv(found: list[Change]) -> str:
+def as_csv(both: list[Change]) -> str:
     """Every pair, tidy."""
     out = io.StringIO()
     write = csv.writer(out)
@@ -104,7 +97,7 @@ def as_csv(found: list[Change]) -> str:
         ["task", "paradigm", "train_samples", "difficulty", "before", "after", "low", "high",
          "seeds_before", "seeds_after", "beyond_noise"]
     )  # fmt: skip
-    for c in found:
+    for c in both:
         write.writerow(
             [c.task, c.series, c.train_samples, c.difficulty, c.before, c.after, c.low, c.high,
              *c.seeds, c.beyond_noise]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reports.read.summary import plural
+from reports.read.formats import plural
+from reports.read.stored import Entry, read_checked
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "not run")
 
@@ -16,10 +16,10 @@ VERDICTS = ("reproduced", "not reproduced", "inconclusive", "not run")
 @dataclass(frozen=True)
 class Ledger:
     """counts: (verdict, number of claims with it), all verdicts in their order. studies: as stored,
-    cleaned."""
+    each field checked."""
 
     counts: list[tuple[str, int]]
-    studies: list[dict[str, Any]]
+    studies: list[Entry]
 
     @property
     def summary(self) -> str:
@@ -32,42 +32,25 @@ class Ledger:
 def read_ledger(folder: Path, notes: list[str]) -> Ledger | None:
     """The ledger of a results folder; None where no study was run, or where nothing in it can be
     read."""
-    path = folder / "verdicts.json"
-    if not path.exists():
-        return None
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["studies"]
-        studies = [_study(entry) for entry in stored]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        notes.append(f"verdicts.json could not be read ({type(error).__name__}).")
-        return None
-    found = Counter(claim["verdict"] for study in studies for claim in study["claims"])
-    return Ledger([(verdict, found[verdict]) for verdict in VERDICTS], studies)
+    return read_checked(folder / "verdicts.json", _ledger, notes)
 
 
-def _study(entry: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": str(entry["study"]),
-        "summary": str(entry["summary"]),
-        "preset": str(entry["preset"]),
-        "command": str(entry["command"]),
-        "runs": int(entry["runs"]),
-        "complete": int(entry["complete"]),
-        "claims": [_claim(claim) for claim in entry["claims"]],
-    }
+def _ledger(stored: Any) -> Ledger:
+    studies = [_study(entry) for entry in stored["studies"]]
+    by_verdict = Counter(claim["verdict"] for study in studies for claim in study["claims"])
+    return Ledger([(verdict, by_verdict[verdict]) for verdict in VERDICTS], studies)
 
 
-def _claim(claim: dict[str, Any]) -> dict[str, Any]:
-    verdict = str(claim["verdict"])
-    if verdict not in VERDICTS:
-        raise ValueError(verdict)
-    return {
-        "id": str(claim["id"]),
-        "source": str(claim["source"]),
-        "text": str(claim["text"]),
-        "scale": str(claim["scale"]),
-        "rule": str(claim["rule"]),
-        "numbers": [str(line) for line in claim["numbers"]],
-        "verdict": verdict,
-        "kind": verdict.replace(" ", "-"),
-    }
+def _study(entry: Entry) -> Entry:
+    texts = {name: str(entry[name]) for name in ("summary", "preset", "command")}
+    numbers = {name: int(entry[name]) for name in ("runs", "complete")}
+    claims = [_claim(claim) for claim in entry["claims"]]
+    return {"name": str(entry["study"]), **texts, **numbers, "claims": claims}
+
+
+def _claim(claim: Entry) -> Entry:
+    texts = {n: str(claim[n]) for n in ("id", "source", "text", "scale", "rule", "verdict")}
+    if texts["verdict"] not in VERDICTS:
+        raise ValueError(texts["verdict"])
+    kind = texts["verdict"].replace(" ", "-")
+    return {**texts, "kind": kind, "numbers": [str(line) for line in claim["numbers"]]}

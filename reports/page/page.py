@@ -13,77 +13,54 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.figures import answer_frames, drawing
+from reports.figures.answer_frames import AnswerFrames, PerturbedFrames
 from reports.figures.catalogue import overview, section_figures
-from reports.figures.drawing import (
-    COLOURS_DARK,
-    COLOURS_LIGHT,
-    DASHES,
-    MARKERS,
-    MOST_BARS,
-    Style,
-    figure_data,
-    panel_svg,
-    swatch,
-)
+from reports.figures.drawing import Style
+from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
-from reports.figures.perturbed import struck_parts
-from reports.figures.pictures import ROW, Example, Thought, read_examples, read_thoughts
-from reports.figures.probes import inside_part
-from reports.figures.stopping import stopping_table
-from reports.narrative.narrative import verdict
+from reports.narrative.answer import answer
+from reports.page import tables
 from reports.page.ledger import read_ledger
+from reports.page.probe_table import probe_part
+from reports.page.runs import runs_table
 from reports.page.search import search_table
-from reports.page.tables import (
-    accuracy_table,
-    compute_table,
-    pruning_table,
-    rules_table,
-    runs_table,
-    speed_table,
-)
+from reports.read.formats import percent, plural
 from reports.read.load import Records, Run
-from reports.read.summary import (
-    RULES,
-    Section,
-    interval_words,
-    main_rule,
-    percent,
-    plural,
-    sections,
-)
+from reports.read.rules import RULES, interval_note, main_rule
+from reports.read.sections import Section, sections
+from reports.read.stored import items
 
+Part = dict[str, Any]  # what the template reads
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 LARGEST_PLAIN = 8192  # bytes of a CSV file that stands in the page as it is
 
 
 def render(records: Records) -> str:
     """The whole page as text."""
-    found = sections(records.rows)
+    shown = sections(records.rows)
     names = list(dict.fromkeys(records.rows["series"]))
     styles = {name: Style(i) for i, name in enumerate(names)}
     notes = list(records.notes)
-    top = overview(found, "overview")
-    parts = [
-        _section_part(section, records, styles, f"t{i}", notes) for i, section in enumerate(found)
-    ]
-    figures = [top] if top else []
-    figures += [f for part in parts for f in part["figures"].values()]
+    top = overview(shown, "overview")
+    parts = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(shown)]
+    figures = [*([top] if top else []), *(f for part in parts for f in part["figures"].values())]
     data = {
         "series": [{"name": n, "marker": s.marker, "dash": s.dash, "colour": s.colour}
                    for n, s in styles.items()],
-        "light": COLOURS_LIGHT,
-        "dark": COLOURS_DARK,
-        "markers": [name for name, _ in MARKERS],
-        "dashes": [name for name, _ in DASHES],
-        "bars": MOST_BARS,
-        "figures": {f.key: figure_data(f, styles) for f in figures},
+        "light": drawing.COLOURS_LIGHT,
+        "dark": drawing.COLOURS_DARK,
+        "markers": [name for name, _ in drawing.MARKERS],
+        "dashes": [name for name, _ in drawing.DASHES],
+        "bars": drawing.MOST_BARS,
+        "figures": {f.key: drawing.figure_data(f, styles) for f in figures},
     }  # fmt: skip
     return _environment().get_template("page.html").render(
         study=_study_part(records),
-        series=[(s.index, name, Markup(swatch(s))) for name, s in styles.items()],
+        series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
         overview=top,
         parts=parts,
-        runs=runs_table(records, found, styles),
+        runs=runs_table(records, shown, styles),
         ledger=read_ledger(records.folder, notes),
         search=search_table(records.folder, notes),
         notes=notes,
@@ -92,8 +69,8 @@ def render(records: Records) -> str:
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
         plotly=Markup(_plotly_source()),
-        light=COLOURS_LIGHT,
-        dark=COLOURS_DARK,
+        light=drawing.COLOURS_LIGHT,
+        dark=drawing.COLOURS_DARK,
         row_length=ROW,
     )  # fmt: skip
 
@@ -137,152 +114,127 @@ def _download(name: str, text: str) -> dict[str, str]:
     return {"name": f"{name}.{ending}", "href": href, "words": words}
 
 
-def _figure_part(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:
+def _figure_part(figure: Figure, styles: dict[str, Style]) -> Part:
     wide = len(figure.panels) == 1
+    pictures = [
+        drawing.panel_svg(p, styles, f"{figure.title}. {p.title}", wide) for p in figure.panels
+    ]
+    titled = zip(figure.panels, pictures, strict=True)
     return {
-        "key": figure.key,
-        "title": figure.title,
-        "caption": figure.caption,
         "download": _download(figure.key, figure.csv()),
         "wide": wide,
-        "panels": [
-            {
-                "title": p.title,
-                "svg": Markup(panel_svg(p, styles, f"{figure.title}. {p.title}", wide)),
-            }
-            for p in figure.panels
-        ],
+        "panels": [{"title": panel.title, "svg": Markup(svg)} for panel, svg in titled],
     }
 
 
-def _lines(stored: Any) -> list[Any]:
-    return stored if isinstance(stored, list) else []
+def _study_part(records: Records) -> Part:
+    study, one = records.study, records.tested.drop_duplicates("run_id")
 
+    def stored(name: str, default: str = "") -> str:
+        return str(study.get(name) or default)
 
-def _study_part(records: Records) -> dict[str, Any]:
-    rows, study = records.tested, records.study
-    one = rows.drop_duplicates("run_id")
+    def of_runs(column: str) -> str:
+        return ", ".join(sorted(set(one[column]) - {""}))
+
     return {
-        "title": str(study.get("title") or "When does recurrence beat feed-forward depth?"),
-        "created": str(study.get("created") or ""),
-        "command": str(study.get("command") or ""),
-        "preset": ", ".join(sorted(set(one["preset"]) - {""})) or str(study.get("preset") or ""),
+        "title": stored("title", "When does recurrence beat feed-forward depth?"),
+        "created": stored("created"),
+        "command": stored("command"),
+        "preset": of_runs("preset") or stored("preset"),
         "runs": len(one),
         "seeds": int(one["seed"].nunique()),
-        "devices": ", ".join(sorted(set(one["device"]) - {""})),
-        "matched": [str(line) for line in _lines(records.study.get("matched"))],
-        "precisions": ", ".join(sorted(set(one["precision"]) - {""})),
+        "devices": of_runs("device"),
+        "matched": [str(line) for line in items(study.get("matched"))],
+        "precisions": of_runs("precision"),
     }
 
 
 def _section_part(
-    section: Section,
-    records: Records,
-    styles: dict[str, Style],
-    prefix: str,
-    notes: list[str],
-) -> dict[str, Any]:
-    place = section.home
+    section: Section, records: Records, styles: dict[str, Style], prefix: str, notes: list[str]
+) -> Part:
+    only, home, runs = section.only, section.home, records.runs
     return {
         "id": prefix,
         "name": section.name,
-        "verdict": verdict(section),
-        "columns": ["solved"]
-        if section.only
-        else [section.labels[d] for d in section.difficulties],
-        "heading": "" if section.only else section.difficulty_name,
+        "answer": answer(section),
+        "columns": ["solved"] if only else [section.label(d) for d in section.difficulties],
+        "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,
-        "trained": []
-        if section.only
-        else [section.labels.get(d, f"{d:g}") for d in section.train_difficulties],
+        "trained": [] if only else [section.label(d) for d in section.train_difficulties],
         "chance": percent(section.chance) if section.chance > 0 else "",
         "sizes": len(section.sizes),
-        "accuracy": accuracy_table(section, styles),
-        "rules": rules_table(section, styles),
-        "intervals": interval_words(section.best),
+        "accuracy": tables.accuracy_table(section, styles),
+        "rules": tables.rules_table(section, styles),
+        "intervals": interval_note(section.best),
         "oracle": bool((section.main["exit_rule"] == "oracle").any()),
-        "compute": compute_table(section, styles),
-        "answered_at": "" if place is None else section.place(place),
-        "speed": speed_table(section, styles),
-        "stopping": stopping_table(section, records.runs, styles),
-        "pruning": pruning_table(section, records.runs, styles),
-        "figures": section_figures(section, records.runs, prefix),
-        "inside": inside_part(section, records, styles, notes),
-        "pictures": _pictures(section, records.runs, styles, notes),
+        "compute": tables.compute_table(section, styles),
+        "answered_at": "" if home is None else section.place(home),
+        "speed": tables.speed_table(section, styles),
+        "stopping": tables.stopping_table(section, runs, styles),
+        "pruning": tables.pruning_table(section, runs, styles),
+        "figures": section_figures(section, runs, prefix),
+        "probes": probe_part(section, records, styles, notes),
+        "pictures": _pictures(section, runs, styles, notes),
     }
 
 
 def _pictures(
     section: Section, runs: dict[str, Run], styles: dict[str, Style], notes: list[str]
-) -> list[dict[str, Any]]:
+) -> list[Part]:
     """Per series the examples of its first run that has any, at the trained and a harder
     difficulty."""
-    trained = [d for d in section.train_difficulties if d in section.labels][-1:]
+    trained = section.trained
     harder = [d for d in section.difficulties if not trained or d > trained[0]]
     levels = list(dict.fromkeys([*trained, *harder[:1], *harder[-1:]]))
-    out = []
-    for series in section.series:
-        mine = section.main.loc[section.main["series"] == series, "run_id"].unique()
-        for run_id in mine:
-            if run_id not in runs:
-                continue
-            examples, thoughts, struck = _stored_pictures(runs[run_id], levels, section, notes)
-            if examples:
-                shown = [_example_part(e, section) for e in examples]
-                index = styles[series].index
-                formed = [{"place": section.place(float(t.level)), "thought": t} for t in thoughts]
-                out.append(
-                    {
-                        "series": series,
-                        "index": index,
-                        "run": run_id,
-                        "examples": shown,
-                        "thoughts": formed,
-                        "struck": struck,
-                    }
-                )
-                break
-    return out
+    shown: dict[str, Part] = {}
+    order = section.series.index
+    for series, run_id in sorted(section.owners(), key=lambda owner: order(owner[0])):
+        if run_id not in runs or series in shown:
+            continue
+        examples, frames, perturbed = _stored_pictures(runs[run_id], levels, section, notes)
+        if examples:
+            shown[series] = {
+                "series": series,
+                "index": styles[series].index,
+                "run": run_id,
+                "examples": [_example_part(e, section) for e in examples],
+                "frames": [{"place": section.place(f.level), "frames": f} for f in frames],
+                "perturbed": perturbed,
+            }
+    return list(shown.values())
 
 
 def _stored_pictures(
     run: Run, levels: list[float], section: Section, notes: list[str]
-) -> tuple[list[Example], list[Thought], list[dict[str, Any]]]:
-    """Examples, thoughts and what perturbations did, at each level from the first of the network's
-    tests that holds any."""
+) -> tuple[list[Example], list[AnswerFrames], list[PerturbedFrames]]:
+    """Examples, answer frames and those after perturbations, at each level from the first of the
+    network's tests that holds any."""
     examples: list[Example] = []
-    thoughts: list[Thought] = []
-    struck: list[dict[str, Any]] = []
+    frames: list[AnswerFrames] = []
+    perturbed: list[PerturbedFrames] = []
     left = levels
     for test in run.tests or (run,):
         if test.examples is None or not left:
             continue
-        names = [f"{d:g}" for d in left]
         try:
-            found = read_examples(test.examples, names)
-            formed = read_thoughts(test.examples, names)
-            struck = struck or struck_parts(test.examples, left, section)
+            more = (
+                read_examples(test.examples, left),
+                answer_frames.read_frames(test.examples, left),
+            )
+            perturbed = perturbed or answer_frames.read_perturbed(test.examples, left, section)
         except ValueError as error:
             notes.append(f"runs/{test.run_id}: {error}; its pictures are left out.")
             continue
-        examples, thoughts = examples + found, thoughts + formed
-        left = [d for d in left if f"{d:g}" not in {e.level for e in found}]
-    place = {f"{d:g}": i for i, d in enumerate(levels)}
-    return (
-        sorted(examples, key=lambda e: place[e.level]),
-        sorted(thoughts, key=lambda t: place[t.level]),
-        struck,
-    )
+        examples, frames = examples + more[0], frames + more[1]
+        left = [d for d in left if d not in {e.level for e in more[0]}]
+    by_level = {d: i for i, d in enumerate(levels)}
+    examples.sort(key=lambda e: by_level[e.level])
+    frames.sort(key=lambda f: by_level[f.level])
+    return examples, frames, perturbed
 
 
-def _example_part(example: Example, section: Section) -> dict[str, Any]:
-    place = section.place(float(example.level))
+def _example_part(example: Example, section: Section) -> Part:
     state = "solved" if example.solved else "unsolved"
-    wrong = example.wrong_sites
-    detail = "" if not wrong else f", {plural(wrong, 'site')} wrong"
-    return {
-        "place": place,
-        "state": state,
-        "title": f"{place}: {state}{detail}",
-        "example": example,
-    }
+    wrong = f", {plural(example.wrong_sites, 'site')} wrong" if example.wrong_sites else ""
+    title = f"{section.place(example.level)}: {state}{wrong}"
+    return {"state": state, "title": title, "example": example}

@@ -1,46 +1,40 @@
-"""The search that came before a study: what was tried, and what was taken."""
+"""The hyper-parameter search that came before a study: what was tried, and what was taken."""
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any
 
-from reports.read.load import number
-from reports.read.summary import count, percent
+from reports.read.formats import count, percent
+from reports.read.stored import Entry, number, read_checked
 
 
-def search_table(folder: Path, notes: list[str]) -> list[dict[str, Any]]:
-    """A group per paradigm and task, a row per trial, the chosen one marked; empty where nothing
+def search_table(folder: Path, notes: list[str]) -> list[Entry]:
+    """A group per paradigm and task, a row per trial, the one taken marked; empty where nothing
     was searched."""
-    path = folder / "search.json"
-    if not path.exists():
-        return []
-    try:
-        searches = json.loads(path.read_text(encoding="utf-8"))["searches"]
-        return [_group(found) for found in searches]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        notes.append(f"search.json could not be read ({type(error).__name__}).")
-        return []
+    return read_checked(folder / "search.json", _groups, notes) or []
 
 
-def _group(found: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "name": f"{found['paradigm']} on {found['task']}",
-        "samples": count(number(found.get("train_samples"))),
-        "rows": [
-            _row(trial, place == found["chosen"]) for place, trial in enumerate(found["trials"])
-        ],
-    }
+def _groups(stored: Any) -> list[Entry]:
+    return [
+        {
+            "name": f"{search['paradigm']} on {search['task']}",
+            "samples": count(number(search.get("train_samples"))),
+            "rows": [
+                {"taken": place == search["chosen"], **_trial(trial)}
+                for place, trial in enumerate(search["trials"])
+            ],
+        }
+        for search in stored["searches"]
+    ]
 
 
-def _row(trial: dict[str, Any], chosen: bool) -> dict[str, Any]:
+def _trial(trial: Entry) -> dict[str, str]:
     loss, width = number(trial.get("loss")), number(trial.get("width"))
     return {
-        "chosen": chosen,
         "rate": f"{number(trial.get('learning_rate')):.3g}",
-        "width": f"{width:g}" if math.isfinite(width) else "as it is",
+        "width": f"{width:g}" if math.isfinite(width) else "default",
         "accuracy": percent(number(trial.get("accuracy"))),
         "loss": f"{loss:.4f}" if math.isfinite(loss) else "–",
         "status": str(trial.get("status")),

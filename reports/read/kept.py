@@ -13,7 +13,9 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from reports.read.stored import Entry, read_object
 
 if TYPE_CHECKING:
     from reports.read.load import Records
@@ -30,19 +32,13 @@ def keep(records: Records, folder: Path) -> list[Path]:
     if folder.resolve() == out.resolve():
         raise ValueError(f"{folder} is the results folder itself; name another one")
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name in _COPIED:
-        if (out / name).is_file():
-            written.append(Path(shutil.copyfile(out / name, folder / name)))
+    copied = [name for name in _COPIED if (out / name).is_file()]
+    written = [Path(shutil.copyfile(out / name, folder / name)) for name in copied]
     before = {line["run_id"]: line.get("made") for line in kept_runs(out, [])}
     lines = []
     for run_id, run in sorted(records.runs.items()):
-        line: dict[str, Any] = {
-            "run_id": run_id,
-            "spec": run.spec,
-            "result": run.result,
-            "metrics": thinned(run.metrics),
-        }
+        line: Entry = {"run_id": run_id, "spec": run.spec, "result": run.result}
+        line["metrics"] = thinned(run.metrics)
         made = _made(out / "runs" / run_id / "made.json") or before.get(run_id)
         lines.append(json.dumps(line | ({"made": made} if made else {})))
     path = folder / KEPT
@@ -51,25 +47,21 @@ def keep(records: Records, folder: Path) -> list[Path]:
     return [*written, path]
 
 
-def thinned(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def thinned(metrics: list[Entry]) -> list[Entry]:
     """All validations, and losses at most MOST_LINES, evenly chosen, the last among them."""
     losses = [line for line in metrics if line.get("split") == "train"]
     every = -(-len(losses) // MOST_LINES) or 1
-    held = {id(line) for line in losses[::-1][::every]}
-    return [line for line in metrics if line.get("split") != "train" or id(line) in held]
+    shown = {id(line) for line in losses[::-1][::every]}
+    return [line for line in metrics if line.get("split") != "train" or id(line) in shown]
 
 
-def _made(path: Path) -> dict[str, Any]:
+def _made(path: Path) -> Entry:
     """What made a run, without the numbers of its fingerprint."""
-    try:
-        made = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    dropped = ("fingerprint", "sources")
-    return {k: v for k, v in made.items() if k not in dropped} if isinstance(made, dict) else {}
+    made = read_object(path, path.name, [])
+    return {k: v for k, v in made.items() if k not in ("fingerprint", "sources")}
 
 
-def kept_runs(folder: Path, notes: list[str]) -> Iterator[dict[str, Any]]:
+def kept_runs(folder: Path, notes: list[str]) -> Iterator[Entry]:
     """The lines of KEPT in a folder; one that can't be read is named in `notes`."""
     path = folder / KEPT
     if not path.is_file():

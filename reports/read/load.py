@@ -7,7 +7,6 @@ becomes a line in `Records.notes`, which the page shows.
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,41 +14,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports.read.formats import plural
 from reports.read.kept import kept_runs
-from reports.read.series import name_sections, name_series, say_apart
-from reports.read.tested import as_tested, merge_tests, say_tests
+from reports.read.retests import before_merging, merge_tests, retests_note
+from reports.read.series import apart_note, name_sections, name_series
+from reports.read.stored import LARGEST, Entry, entries, items, number, part_of, read_object
 
 #: Without these columns of results.parquet a row says nothing.
 NEEDED = ("run_id", "task", "paradigm", "test_difficulty", "iterations", "accuracy")
 
-# fmt: off
 NUMBERS = (
     "seed", "train_difficulty", "train_samples", "parameters", "active_parameters",
     "train_iterations", "max_iterations", "test_difficulty", "iterations", "accuracy",
     "element_accuracy", "n_test", "ci_low", "ci_high", "flops_per_example", "train_seconds",
     "train_flops", "steps", "examples_seen", "exit_iterations_mean", "chance",
-)
-# fmt: on
+)  # fmt: skip
 
-#: A number beyond this is a broken record; the largest trainings so far took under 1e27 FLOPs.
-LARGEST = 1e30
-
-WORDS = {
-    "preset": "",
-    "exit_rule": "fixed",
-    "status": "complete",
-    "difficulty_name": "difficulty",
-    "precision": "",
+#: Columns of text, by what stands for one that is missing.
+TEXTS = {
+    "run_id": "unknown", "task": "unknown", "paradigm": "unknown", "preset": "",
+    "exit_rule": "fixed", "status": "complete", "difficulty_name": "difficulty", "precision": "",
     "device": "",
-}
+}  # fmt: skip
 
 #: Columns newer than the contract, or of use only to some tables: absent ones are not worth a note.
-# fmt: off
 OPTIONAL = frozenset((
     "max_iterations", "difficulty_name", "difficulty_label", "exit_iterations_mean",
     "chance", "precision", "device", "steps", "examples_seen", "train_flops", "label", "test_task",
-))
-# fmt: on
+))  # fmt: skip
 
 
 class NoRecords(ValueError):
@@ -63,26 +55,22 @@ class Run:
     where they are several."""
 
     run_id: str
-    spec: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] = field(default_factory=dict)
-    metrics: list[dict[str, Any]] = field(default_factory=list)
+    spec: Entry = field(default_factory=dict)
+    result: Entry = field(default_factory=dict)
+    metrics: list[Entry] = field(default_factory=list)
     examples: Path | None = None
     written: float = 0.0
     tests: tuple[Run, ...] = field(default=(), repr=False, compare=False)
 
-    def stored(self, name: str) -> list[dict[str, Any]]:
+    def stored(self, name: str) -> list[Entry]:
         """The entries of a list in the results of all tests of the network, each with the run it is
         from (`tested_by`). What two tests measured is taken from the first."""
-        entries: list[dict[str, Any]] = []
+        found: list[Entry] = []
         for run in self.tests or (self,):
-            held = {_what(entry) for entry in entries}
-            mine = run.result.get(name)
-            entries += [
-                {**entry, "tested_by": run.run_id}
-                for entry in (mine if isinstance(mine, list) else [])
-                if isinstance(entry, dict) and _what(entry) not in held
-            ]
-        return entries
+            known = {_subject(entry) for entry in found}
+            mine = [e for e in entries(run.result.get(name)) if _subject(e) not in known]
+            found += [{**entry, "tested_by": run.run_id} for entry in mine]
+        return found
 
     @property
     def status(self) -> str:
@@ -90,7 +78,7 @@ class Run:
         return str(self.result.get("status") or "not finished")
 
 
-def _what(entry: dict[str, Any]) -> tuple[str, ...]:
+def _subject(entry: Entry) -> tuple[str, ...]:
     """What an entry of a result is about."""
     names = ("test_task", "exit_rule", "blow")
     return f"{number(entry.get('test_difficulty')):g}", *(str(entry.get(n)) for n in names)
@@ -108,19 +96,12 @@ class Records:
     """
 
     folder: Path
-    study: dict[str, Any]
+    study: Entry
     rows: pd.DataFrame
     runs: dict[str, Run]
     notes: list[str]
     tested: pd.DataFrame
     remarks: list[str]
-
-
-def number(value: Any) -> float:
-    """`value` as a float of believable size, else NaN; booleans and text are not numbers."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-        return math.nan
-    return float(value) if abs(value) <= LARGEST else math.nan
 
 
 def load_records(out: str | Path) -> Records:
@@ -133,14 +114,11 @@ def load_records(out: str | Path) -> Records:
     runs = _read_runs(folder, notes)
     if stored is None and not runs:
         raise NoRecords(f"{folder} holds no records (no results.parquet and no runs)")
-    kept = []
-    for run in runs.values():
-        rows = run.result.pop("rows", None)
-        kept += rows if isinstance(rows, list) else []
+    kept = [row for run in runs.values() for row in entries(run.result.pop("rows", None))]
     if stored is None and kept:
-        stored = pd.DataFrame([row for row in kept if isinstance(row, dict)])
+        stored = pd.DataFrame(kept)
         notes.append("No results.parquet or results.csv: accuracies come from the runs' results.")
-    study = _read_json(folder / "study.json", "study.json", notes)
+    study = read_object(folder / "study.json", "study.json", notes)
     rows = _normalise(stored if stored is not None else pd.DataFrame(), notes)
     if stored is None:
         notes.append("No results.parquet or results.csv: accuracies are left out.")
@@ -148,22 +126,8 @@ def load_records(out: str | Path) -> Records:
     merged = merge_tests(rows, runs)
     name_sections(merged, runs)
     apart = name_series(merged, runs)
-    remarks = [*say_apart(apart), *say_tests(runs)]
-    return Records(folder, study, merged, runs, notes, as_tested(rows, merged, runs), remarks)
-
-
-def _read_json(path: Path, name: str, notes: list[str]) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        notes.append(f"{name} is missing.")
-    except (OSError, ValueError) as error:
-        notes.append(f"{name} could not be read ({type(error).__name__}).")
-    else:
-        if isinstance(value, dict):
-            return value
-        notes.append(f"{name} does not hold an object.")
-    return {}
+    remarks = [*apart_note(apart), *retests_note(runs)]
+    return Records(folder, study, merged, runs, notes, before_merging(rows, merged, runs), remarks)
 
 
 def _results_file(folder: Path, notes: list[str]) -> pd.DataFrame | None:
@@ -180,81 +144,68 @@ def _read_runs(folder: Path, notes: list[str]) -> dict[str, Run]:
     runs: dict[str, Run] = {}
     root = folder / "runs"
     for path in sorted(root.iterdir()) if root.is_dir() else []:
-        if not path.is_dir() or not any((path / f"{n}.json").exists() for n in ("spec", "result")):
+        spec, result, examples = (
+            path / name for name in ("spec.json", "result.json", "examples.safetensors")
+        )
+        if not path.is_dir() or not (spec.exists() or result.exists()):
             continue
         name = f"runs/{path.name}"
-        run = Run(path.name, spec=_read_json(path / "spec.json", f"{name}/spec.json", notes))
-        if (path / "result.json").exists():
-            run.written = (path / "result.json").stat().st_mtime
-            run.result = _read_json(path / "result.json", f"{name}/result.json", notes)
-            aside = run.result.get("set_aside")
-            notes += (
-                [f"{line}." for line in aside if isinstance(line, str)]
-                if isinstance(aside, list)
-                else []
-            )
+        run = runs[path.name] = Run(path.name, read_object(spec, f"{name}/spec.json", notes))
+        if result.exists():
+            run.written = result.stat().st_mtime
+            run.result = read_object(result, f"{name}/result.json", notes)
+            aside = items(run.result.get("set_aside"))
+            notes += [f"{line}." for line in aside if isinstance(line, str)]
         run.metrics = _read_metrics(path / "metrics.jsonl", f"{name}/metrics.jsonl", notes)
-        if (path / "examples.safetensors").is_file():
-            run.examples = path / "examples.safetensors"
-        runs[path.name] = run
+        run.examples = examples if examples.is_file() else None
     for line in kept_runs(folder, notes):
-        parts = {name: line.get(name) for name in ("spec", "result")}
-        known = {name: part for name, part in parts.items() if isinstance(part, dict)}
-        metrics = line.get("metrics")
-        held = [m for m in metrics if isinstance(m, dict)] if isinstance(metrics, list) else []
-        runs.setdefault(line["run_id"], Run(line["run_id"], **known, metrics=held))
+        kept = Run(line["run_id"], part_of(line, "spec"), part_of(line, "result"))
+        kept.metrics = entries(line.get("metrics"))
+        runs.setdefault(kept.run_id, kept)
     return runs
 
 
-def _read_metrics(path: Path, name: str, notes: list[str]) -> list[dict[str, Any]]:
+def _read_metrics(path: Path, name: str, notes: list[str]) -> list[Entry]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         notes.append(f"{name} is missing: its training curve is left out.")
         return []
-    lines, bad = [], 0
-    for line in text.splitlines():
-        if not line.strip():
-            continue
+    values: list[Any] = []
+    for line in filter(str.strip, text.splitlines()):
         try:
-            value = json.loads(line)
+            values.append(json.loads(line))
         except ValueError:
-            bad += 1
-            continue
-        if isinstance(value, dict):
-            lines.append(value)
-        else:
-            bad += 1
+            values.append(None)
+    lines = entries(values)
+    bad = len(values) - len(lines)
     if bad:
-        notes.append(f"{name}: {bad} line{'s' * (bad > 1)} could not be read and left out.")
+        notes.append(f"{name}: {plural(bad, 'line')} could not be read and left out.")
     return lines
 
 
 def _normalise(stored: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     """All columns present and of one type; rows that say nothing dropped, with a note."""
     rows = stored.copy()
-    missing = [
-        c for c in dict.fromkeys((*NEEDED, *NUMBERS, *WORDS)) if c not in rows and c not in OPTIONAL
-    ]
+    needed = [c for c in dict.fromkeys((*NEEDED, *NUMBERS, *TEXTS)) if c not in OPTIONAL]
+    missing = [c for c in needed if c not in rows]
     if missing and len(rows):
         notes.append(f"The results have no column {', '.join(missing)}.")
+
+    def given(column: str, default: Any = None) -> pd.Series:
+        return rows[column] if column in rows else pd.Series(default, index=rows.index)
+
     for column in NUMBERS:
-        given = rows[column] if column in rows else pd.Series(np.nan, index=rows.index)
-        rows[column] = pd.to_numeric(given, errors="coerce").astype(float)
-        rows[column] = rows[column].where(rows[column].abs() <= LARGEST)
-    for column in ("run_id", "task", "paradigm"):
-        given = rows[column] if column in rows else pd.Series("unknown", index=rows.index)
-        rows[column] = given.fillna("unknown").astype(str)
-    for column, default in WORDS.items():
-        given = rows[column] if column in rows else pd.Series(default, index=rows.index)
-        rows[column] = given.fillna(default).astype(str)
+        values = pd.to_numeric(given(column, np.nan), errors="coerce").astype(float)
+        rows[column] = values.where(values.abs() <= LARGEST)
+    for column, default in TEXTS.items():
+        rows[column] = given(column, default).fillna(default).astype(str)
+    difficulty = rows["test_difficulty"].map(lambda v: f"{v:g}")
     for column, fallback in (
-        ("label", rows["paradigm"]),
-        ("test_task", rows["task"]),
-        ("difficulty_label", rows["test_difficulty"].map(lambda v: f"{v:g}")),
-    ):
-        given = rows[column] if column in rows else pd.Series(None, index=rows.index, dtype=object)
-        rows[column] = given.where(given.notna(), fallback).astype(str)
+        ("label", rows["paradigm"]), ("test_task", rows["task"]), ("difficulty_label", difficulty)
+    ):  # fmt: skip
+        values = given(column).astype(object)
+        rows[column] = values.where(values.notna(), fallback).astype(str)
     rows["chance"] = rows["chance"].where(rows["chance"].between(0, 0.999), 0.0)
     return _drop_unusable(rows, notes).reset_index(drop=True)
 
@@ -263,35 +214,33 @@ def _drop_unusable(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     odd = rows["accuracy"].notna() & ~rows["accuracy"].between(0, 1)
     if odd.any():
         notes.append(f"{odd.sum()} rows have an accuracy outside 0 to 1 and are left out.")
-    placeless = rows["accuracy"].notna() & (
-        rows["test_difficulty"].isna() | ~(rows["iterations"] >= 1)
-    )
-    if placeless.any():
+    unplaced = rows["test_difficulty"].isna() | ~(rows["iterations"] >= 1)
+    unplaced &= rows["accuracy"].notna()
+    if unplaced.any():
         notes.append(
-            f"{placeless.sum()} rows lack a test difficulty or iterations and are left out."
+            f"{unplaced.sum()} rows lack a test difficulty or iterations and are left out."
         )
     empty = rows["accuracy"].isna() & (rows["status"] == "complete")
     if empty.any():
         who = ", ".join(sorted(set(rows.loc[empty, "run_id"]))[:5])
         notes.append(f"{empty.sum()} rows of complete runs have no accuracy ({who}).")
-    return rows[~odd & ~placeless]
+    return rows[~odd & ~unplaced]
 
 
 def _name_unfinished(
-    study: dict[str, Any], rows: pd.DataFrame, runs: dict[str, Run], notes: list[str]
+    study: Entry, rows: pd.DataFrame, runs: dict[str, Run], notes: list[str]
 ) -> None:
     """Name runs that were planned, or begun, and have no results."""
-    planned = study.get("runs")
-    planned = [str(r) for r in planned] if isinstance(planned, list) else []
+    planned = map(str, items(study.get("runs")))
     measured = set(rows.loc[rows["accuracy"].notna(), "run_id"])
-    pictureless: list[str] = []
+    unpictured: list[str] = []
     for run_id in dict.fromkeys([*planned, *runs]):
         run = runs.get(run_id)
         if run_id in measured:
             if run is None:
                 notes.append(f"Run {run_id} has results but no folder.")
             elif run.examples is None:
-                pictureless.append(run_id)
+                unpictured.append(run_id)
             continue
         if run is None:
             notes.append(f"Run {run_id} was planned and never begun.")
@@ -300,9 +249,7 @@ def _name_unfinished(
         else:
             reason = run.result.get("reason")
             notes.append(f"Run {run_id}: {run.status}{f' ({reason})' if reason else ''}.")
-    if pictureless:
-        more = f" and {len(pictureless) - 3} more" if len(pictureless) > 3 else ""
-        notes.append(
-            "No pictures of problems (examples.safetensors) from"
-            f" {', '.join(pictureless[:3])}{more}."
-        )
+    if unpictured:
+        more = f" and {len(unpictured) - 3} more" if len(unpictured) > 3 else ""
+        who = f"{', '.join(unpictured[:3])}{more}"
+        notes.append(f"No pictures of problems (examples.safetensors) from {who}.")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from foundations.records.made import Made
-from reports.read.tested import made_of
+from reports.read.retests import made_of
 
 if TYPE_CHECKING:
     from reports.read.load import Run
@@ -32,16 +32,16 @@ def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     options = {r: _options_text(run.spec.get("task_options")) for r, run in runs.items()}
     text = rows["run_id"].map(options).fillna("").astype(str)
     several = text.groupby(rows["task"]).transform("nunique") > 1
-    chosen = text.where(text != "", "default options").where(several, "")
+    shown = text.where(text != "", "default options").where(several, "")
     trained = rows.groupby("run_id")["train_difficulty"].transform("first")
-    several = trained.groupby([rows["task"], chosen]).transform("nunique") > 1
+    several = trained.groupby([rows["task"], shown]).transform("nunique") > 1
     place = _places(rows, trained).where(several, "")
-    inside = [", ".join(filter(None, pair)) for pair in zip(chosen, place, strict=True)]
     away = rows["test_task"] != rows["task"]
-    named = [f"{t} ({w})" if w else t for t, w in zip(rows["task"], inside, strict=True)]
     rows["section"] = [
-        f"{name} tested on {other}" if elsewhere else name
-        for name, other, elsewhere in zip(named, rows["test_task"], away, strict=True)
+        _named(task, list(filter(None, said))) + (f" tested on {other}" if elsewhere else "")
+        for task, other, elsewhere, *said in zip(
+            rows["task"], rows["test_task"], away, shown, place, strict=True
+        )
     ]
     # What it was trained on is no place on the other task's axis.
     rows["train_difficulty"] = rows["train_difficulty"].where(~away)
@@ -69,8 +69,7 @@ def _places(rows: pd.DataFrame, trained: pd.Series) -> pd.Series:
 
 @dataclass(frozen=True)
 class Apart:
-    """Runs of one kind that were made in unlike ways: seeds by the words for what sets them
-    apart."""
+    """Runs of one kind that were made in unlike ways: seeds by what made them."""
 
     section: str
     series: str
@@ -89,29 +88,30 @@ def name_series(rows: pd.DataFrame, runs: dict[str, Run]) -> list[Apart]:
         return []
     away = (rows["test_task"] != rows["task"]).rename("away")
     one = rows.loc[away.sort_values(kind="stable").index].drop_duplicates("run_id")
-    one = one.set_index("run_id")
-    one["series"] = [_label(row, runs.get(r)) for r, row in one.iterrows()]
-    made = {r: made_of(row, runs.get(r)) for r, row in one.iterrows()}
+    one.index = pd.Index(one["run_id"].astype(str))
+    one["series"] = [_label(row, runs.get(row["run_id"])) for _, row in one.iterrows()]
+    made = {row["run_id"]: made_of(row, runs.get(row["run_id"])) for _, row in one.iterrows()}
+    seeds = dict(zip(one.index, one["seed"], strict=True))
     measured = set(rows.loc[rows["accuracy"].notna(), "run_id"])
-    names, apart = {}, []
+    names: dict[str, str] = {}
+    apart: list[Apart] = []
     for (section, label), group in one.groupby(["section", "series"], sort=False):
-        suffix = {r: [] for r in group.index}
+        suffix: dict[str, list[str]] = {r: [] for r in group["run_id"]}
         if group["preset"].nunique() > 1:
-            for r, preset in group["preset"].items():
+            for r, preset in zip(group["run_id"], group["preset"], strict=True):
                 suffix[r].append(str(preset))
-        _tell_apart(group, suffix, runs, made)
-        for alike in _by_words(suffix).values():
+        _add_settings(group, suffix, runs, made)
+        for alike in _by_suffix(suffix).values():
             # A run without a number is in no mean, so what made it sets nothing apart.
             differing = _differing([made[r] for r in alike if r in measured])
-            found: dict[str, list[float]] = {}
+            makers: dict[str, list[float]] = {}
             for r in alike if differing else ():
-                words = ", ".join(_MADE[i](made[r][i]) for i in differing)
-                found.setdefault(words, []).append(group.loc[r, "seed"])
-                suffix[r].append(words)
-            if found:
-                kind = _named(label, [*suffix[alike[0]][:-1]])
-                apart.append(Apart(str(section), kind, found))
-        names |= {r: _named(label, words) for r, words in suffix.items()}
+                maker = ", ".join(_MADE[i](made[r][i]) for i in differing)
+                makers.setdefault(maker, []).append(seeds[r])
+                suffix[r].append(maker)
+            if makers:
+                apart.append(Apart(str(section), _named(label, suffix[alike[0]][:-1]), makers))
+        names |= {r: _named(label, suffixes) for r, suffixes in suffix.items()}
     rows["series"] = rows["run_id"].map(names)
     return apart
 
@@ -125,16 +125,16 @@ def _label(row: pd.Series, run: Run | None) -> str:
     return re.sub(rf" trained on(?:=| {unit} | difficulty ){said}(?= |$)", "", row["label"])
 
 
-def _named(label: str, words: Sequence[str]) -> str:
-    return f"{label} ({', '.join(words)})" if words else label
+def _named(label: Any, qualifiers: Sequence[str]) -> str:
+    return f"{label} ({', '.join(qualifiers)})" if qualifiers else str(label)
 
 
-def _by_words(suffix: dict[str, list[str]]) -> dict[tuple[str, ...], list[str]]:
+def _by_suffix(suffix: dict[str, list[str]]) -> dict[tuple[str, ...], list[str]]:
     """Runs by what follows their label so far."""
-    found: dict[tuple[str, ...], list[str]] = {}
-    for r, words in suffix.items():
-        found.setdefault(tuple(words), []).append(r)
-    return found
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for r, qualifiers in suffix.items():
+        alike.setdefault(tuple(qualifiers), []).append(r)
+    return alike
 
 
 #: How each field of `Made` is said behind a label.
@@ -150,20 +150,17 @@ def _differing(made: Sequence[Made]) -> list[int]:
     return [i for i in range(len(_MADE)) if len({each[i] for each in made}) > 1]
 
 
-def _tell_apart(
-    group: pd.DataFrame,
-    suffix: dict[str, list[str]],
-    runs: dict[str, Run],
-    made: dict[str, Made],
+def _add_settings(
+    group: pd.DataFrame, suffix: dict[str, list[str]], runs: dict[str, Run], made: dict[str, Made]
 ) -> None:
     """Add to `suffix` the settings that differ between runs that would otherwise coincide."""
     filled = group.fillna({"train_samples": -1, "seed": -1})
 
     def clashes() -> list[list[str]]:
         same: dict[tuple, list[str]] = {}
-        for r, row in filled.iterrows():
-            place = (*suffix[r], row["train_samples"], row["seed"], made[r])
-            same.setdefault(place, []).append(str(r))
+        columns = (filled[c] for c in ("run_id", "train_samples", "seed"))
+        for r, samples, seed in zip(*columns, strict=True):
+            same.setdefault((*suffix[r], samples, seed, made[r]), []).append(r)
         return [members for members in same.values() if len(members) > 1]
 
     if not clashes():
@@ -189,7 +186,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, str]:
     return {prefix.rstrip("."): json.dumps(value, sort_keys=True, default=str)}
 
 
-def say_apart(apart: Sequence[Apart]) -> list[str]:
+def apart_note(apart: Sequence[Apart]) -> list[str]:
     """A line where runs of one kind were made in unlike ways; else none."""
     if not apart:
         return []
@@ -200,7 +197,7 @@ def say_apart(apart: Sequence[Apart]) -> list[str]:
     ]
     more = f", and {len(kinds) - MOST_NAMED} more" if len(kinds) > MOST_NAMED else ""
     return [
-        "Runs that differ in precision, kind of machine or version are drawn apart and not"
+        "Runs that differ in precision, kind of machine or version are separate series, not"
         f" averaged: {', '.join(kinds[:MOST_NAMED])}{more}."
     ]
 

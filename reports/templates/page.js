@@ -219,7 +219,7 @@
   count();
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
-  for (const figure of document.querySelectorAll(".thought")) {
+  for (const figure of document.querySelectorAll(".film")) {
     const iterations = figure.dataset.iterations.split(",").map(Number), last = iterations.length - 1;
     const said = figure.querySelector("output"), strip = figure.querySelector(".strip");
     const player = document.createElement("div"), controls = document.createElement("div");
@@ -233,12 +233,12 @@
     slider.setAttribute("aria-label", "iterations");
     play.type = "button"; play.textContent = "Play";
     let timer = 0;
-    // The frame after a blow stands at the iteration of the frame before it.
-    const struck = figure.dataset.struck === undefined ? Infinity : Number(figure.dataset.struck);
-    const since = (i) => i < struck ? "" : `, ${iterations[i] - iterations[struck]} after ${figure.dataset.what}`;
+    // The first frame after a perturbation stands at the iteration of the frame before it.
+    const perturbed = figure.dataset.perturbed === undefined ? Infinity : Number(figure.dataset.perturbed);
+    const since = (i) => i < perturbed ? "" : `, ${iterations[i] - iterations[perturbed]} after ${figure.dataset.event}`;
     const show = () => {
       const i = Number(slider.value), words = `${iterations[i]} iteration${iterations[i] === 1 ? "" : "s"}${since(i)}`;
-      player.classList.toggle("after", i >= struck);
+      player.classList.toggle("after", i >= perturbed);
       player.style.backgroundPositionX = `${(100 * i) / last}%`;
       player.setAttribute("aria-label", `Answer after ${words}`);
       said.textContent = `after ${words}`;
@@ -255,12 +255,12 @@
     const track = document.createElement("div");
     track.className = "track";
     track.append(slider);
-    if (struck <= last) {
+    if (perturbed <= last) {
       // Between the two frames; the ends of the track are half a handle from those of the slider.
-      const mark = document.createElement("span"), share = (struck - 0.5) / last;
-      mark.className = "blow";
+      const mark = document.createElement("span"), share = (perturbed - 0.5) / last;
+      mark.className = "event";
       mark.style.left = `calc(${100 * share}% + ${8 - 16 * share}px)`;
-      mark.title = figure.dataset.what;
+      mark.title = figure.dataset.event;
       track.append(mark);
     }
     controls.append(play, track);

@@ -120,7 +120,7 @@ def test_the_best_on_validation_is_what_the_study_trains(searched):
             assert {s["paradigm_options"]["width"] for s in specs} == {best["width"]}
         assert {s["train_samples"] for s in specs} == {30, 60}
     page = (out / "report.html").read_text()
-    assert "What was searched" in page
+    assert "Hyper-parameter search" in page
     assert page.count('class="taken"') == 2
 
 

@@ -12,9 +12,9 @@ from safetensors.numpy import save_file
 
 from foundations.statistics import wilson
 from reports import build_report
-from reports.narrative.narrative import verdict
+from reports.narrative.answer import answer
 from reports.read.load import load_records
-from reports.read.summary import sections
+from reports.read.sections import sections
 
 #: How far each made-up paradigm carries: accuracy at the trained difficulty, loss per step of
 #: difficulty.
@@ -182,7 +182,7 @@ def sections_of(out: Path) -> list:
 
 def said(out: Path) -> str:
     """All verdicts of a folder, with plain spaces."""
-    text = " ".join(sentence for s in sections_of(out) for sentence in verdict(s))
+    text = " ".join(sentence for s in sections_of(out) for sentence in answer(s))
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 PERCENT = r"[<>]?\d+(?:\.\d+)? %"
+FARTHEST = " (?:gets|extrapolates) farthest: it solves"
 ROUNDING = 0.11  # points: two ends, each rounded to a tenth
 DISJOINT = ("Fewer than three seeds", "One seed each")  # of networks one by one
 
@@ -30,7 +31,7 @@ class Cell:
 
 @dataclass
 class Task:
-    """One section: `cells` by series and column, `rules` by series, rule and column, `inside` by
+    """One section: `cells` by series and column, `rules` by series, rule and column, `probes` by
     series and place."""
 
     name: str
@@ -43,7 +44,7 @@ class Task:
     seeds: int = 0
     active: dict[str, float] = field(default_factory=dict)
     rules: dict[str, dict[str, dict[str, Cell]]] = field(default_factory=dict)
-    inside: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    probes: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     titles: list[tuple[str, str]] = field(default_factory=list)
     trained_on: dict[str, set[str]] = field(default_factory=dict)
@@ -161,11 +162,11 @@ def _task(part: str) -> Task:
         if found[place] != "–":
             task.active[found[0]] = value(found[place])
     _read_rules(task, _table(part, "Exit rules on"))
-    inside = _table(part, "Inside the networks on")
-    heads = _headers(inside)
-    for row in _rows(inside):
+    probes = _table(part, "(?:Probes of|Inside) the networks on")
+    heads = _headers(probes)
+    for row in _rows(probes):
         found = [plain(content) for _, content in _fields(row)]
-        task.inside[found[0], found[1]] = dict(zip(heads, found, strict=True))
+        task.probes[found[0], found[1]] = dict(zip(heads, found, strict=True))
     return task
 
 
@@ -210,7 +211,7 @@ def _of_task(task: Task) -> Iterator[str]:
         for check in (_winner, _alike, _numbers, _level, _fewest, _enough, _extrapolates):
             yield from (f"{check.__name__[1:]}: {text}" for _ in check(task, text))
     for title, caption in task.titles:
-        for check in (_winner, _alike, _level, _inside, _answers):
+        for check in (_winner, _alike, _level, _probes, _answers):
             yield from (f"{check.__name__[1:]}: {title}" for _ in check(task, title))
         if task.seeds == 1 and "Student" in caption:
             yield f"one seed: {caption}"
@@ -241,7 +242,7 @@ def _winner(task: Task, text: str) -> Iterator[None]:
     """A network that is said to be ahead and is not separated from the others."""
     name = f"(?P<name>{_any(task.cells)})"
     claims = (
-        rf"{name}(?: \({PERCENT} at [^)]*\))? gets farthest",
+        rf"{name}(?: \({PERCENT} at [^)]*\))? (?:gets|extrapolates) farthest",
         rf"{name} solves most",
         rf"[Hh]ighest(?: at [^:]*)?: {name},",
         rf"does better: {name} {PERCENT}",
@@ -280,7 +281,7 @@ def _numbers(task: Task, text: str) -> Iterator[None]:
     if place is None or re.search(r"exit rule|The rule|training samples|the fewest", text):
         return
     for name, told in re.findall(
-        rf"({_any(task.cells)})(?:,| solves(?: most,)?| gets farthest: it solves)? ({PERCENT})",
+        rf"({_any(task.cells)})(?:,| solves(?: most,)?|{FARTHEST})? ({PERCENT})",
         text,
     ):
         cell = task.cells[name].get(place)
@@ -346,7 +347,7 @@ def _extrapolates(task: Task, text: str) -> Iterator[None]:
     if place is None:
         return
     column, order = task.column(place), task.columns.index
-    claim = re.search(rf"({_any(task.cells)}) gets farthest: it solves", text)
+    claim = re.search(rf"({_any(task.cells)}){FARTHEST}", text)
     if claim or "problems are solved up to" in text:
         names = [claim[1]] if claim else list(column)
         clear = [n for n in names if n in column and column[n].low > task.chance]
@@ -370,20 +371,22 @@ def _bold(task: Task, place: str) -> Iterator[str]:
             yield f"bold: {task.name}, {place}: not {name}"
 
 
-def _inside(task: Task, text: str) -> Iterator[None]:
-    """Shares and limits other than those of the table of what is inside."""
+def _probes(task: Task, text: str) -> Iterator[None]:
+    """Shares and limits other than those of the table of probes."""
     place = task.at(text)
     for clause in text.split("; "):
         name = (re.findall(_any(task.cells), clause) or [""])[0]
-        row = task.inside.get((name, place or ""))
+        row = task.probes.get((name, place or ""))
         if row is None:
             continue
         kept = re.search(rf"keeps ({PERCENT}) of its filters", clause)
         if kept and not row["filters reused"].startswith(kept[1]):
             yield None
-        moving = re.search(r"settling|moving on", row["states end"])
+        limits = row.get("limit of states") or row["states end"]
+        moving = re.search(r"settling|moving on|converging", limits)
+        still = re.search("still move|has converged|have not", clause)
         claimed = re.search(r"within \S+ of (?:its|the) limit", clause)
-        if (claimed and moving) or ("still move" in clause and not moving):
+        if (claimed and moving) or (still and not moving):
             yield None
 
 

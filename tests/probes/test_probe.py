@@ -493,7 +493,7 @@ def test_what_probes_find_is_recorded_where_they_are_asked_for_and_shown(tmp_pat
         assert all(f["n"] == 4 for f in result["inside"])
         assert (path.parent / "inside.safetensors").is_file()
     page = (tmp_path / "report.html").read_text()
-    assert "Inside the network" in page
+    assert "Probes of the network's internals" in page
     assert "every filter is used once" in page
 
 

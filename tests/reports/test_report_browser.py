@@ -107,9 +107,9 @@ def test_printing_shows_the_static_pictures(browser, small):
 def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
     open_page(browser, build_report(small), 1280, draw=False)
     ask = browser.execute_script
-    count = ask("return document.querySelectorAll('.thought').length")
-    assert count == ask("return document.querySelectorAll('.thought .player').length") > 0
-    scrub = """const f = document.querySelector('.thought'), s = f.querySelector('input');
+    count = ask("return document.querySelectorAll('.film').length")
+    assert count == ask("return document.querySelectorAll('.film .player').length") > 0
+    scrub = """const f = document.querySelector('.film'), s = f.querySelector('input');
         s.value = arguments[0]; s.dispatchEvent(new Event('input'));
         const p = f.querySelector('.player'), box = p.getBoundingClientRect();
         return [getComputedStyle(p).backgroundPositionX, f.querySelector('output').textContent,
@@ -118,11 +118,11 @@ def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
     assert [p[0] for p in places] == ["0%", "25%", "50%", "75%", "100%"]
     assert [p[1] for p in places][:2] == ["after 1 iteration", "after 2 iterations"]
     assert all(p[2] > 50 and p[3] > 5 for p in places)
-    button = browser.find_element("css selector", ".thought button")
+    button = browser.find_element("css selector", ".film button")
     ask("arguments[0].click()", button)
     assert button.get_attribute("textContent") == "Stop"
     deadline = time.monotonic() + 20
     while button.get_attribute("textContent") != "Play":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert ask("return document.querySelector('.thought input').value") == "4"
+    assert ask("return document.querySelector('.film input').value") == "4"

@@ -29,13 +29,15 @@ from reports import build_report
 from reports.__main__ import main as report_main
 from reports.figures.catalogue import figures_of, section_figures
 from reports.figures.drawing import Style
+from reports.figures.examples import png_uri, read_examples
 from reports.figures.paper import export_figures
-from reports.figures.pictures import png_uri, read_examples
-from reports.narrative.narrative import reach, verdict
+from reports.narrative.answer import answer, reach
 from reports.page.difference import changes
 from reports.page.tables import speed_table
+from reports.read.formats import percent
 from reports.read.load import NoRecords, load_records
-from reports.read.summary import peaks, percent, sections
+from reports.read.rules import peaks
+from reports.read.sections import sections
 
 
 class Elements(HTMLParser):
@@ -142,9 +144,9 @@ def test_a_diverged_run_is_named_with_its_reason_and_counts_in_no_mean(tmp_path)
     result = {"status": "diverged", "reason": "loss became NaN at step 70"}
     (out / "runs" / lost / "result.json").write_text(json.dumps(result))
     (section,) = sections_of(out)
-    assert section.cell("dt_net_recall", 9)["seeds"] == 1
-    assert section.cell("dt_net", 9)["seeds"] == 2
-    assert "dt_net_recall: 1 run ended as diverged, in no mean" in said(out)
+    assert section.cell("dt_net_recall", 9).seeds == 1
+    assert section.cell("dt_net", 9).seeds == 2
+    assert "dt_net_recall: 1 run ended as diverged, excluded from the mean" in said(out)
     assert "loss became NaN at step 70" in Elements(page_of(out)).text
 
 
@@ -320,7 +322,7 @@ def test_the_page_goes_by_the_validated_rule_once_every_run_has_it(small):
     at_seven = rows[(rows["exit_rule"] == "fixed") & (rows["iterations"] == 7)]
     expected = at_seven[at_seven["series"] == "dt_net_recall"].set_index("test_difficulty")
     for place, group in expected.groupby(level=0):
-        assert section.cell("dt_net_recall", place)["mean"] == group["accuracy"].mean()
+        assert section.cell("dt_net_recall", place).mean == group["accuracy"].mean()
 
 
 def test_the_trained_rule_is_absent_where_that_iteration_was_not_recorded(small):
@@ -328,7 +330,7 @@ def test_the_trained_rule_is_absent_where_that_iteration_was_not_recorded(small)
     (section,) = sections_of(small)
     assert section.cell("dt_net_recall", 9, "trained") is None
     assert section.cell("narrow_resnet18", 9, "trained") is not None
-    assert section.cell("dt_net_recall", 9)["mean"] > 0
+    assert section.cell("dt_net_recall", 9).mean > 0
 
 
 @given(share=st.floats(0, 1))
@@ -345,8 +347,8 @@ def test_the_furthest_is_the_one_that_solves_the_hardest(study):
     for section, hardest in zip(sections_of(study), (29, 64), strict=True):
         assert reach(section, "dt_net_recall") == hardest
         assert reach(section, "narrow_resnet18") < hardest
-        first = verdict(section)[0]
-        assert "dt_net_recall gets farthest" in first
+        first = answer(section)[0]
+        assert "dt_net_recall extrapolates farthest" in first
         assert "95\N{NO-BREAK SPACE}% interval" in first
         assert re.search(r"; 2 seeds: \d+\.\d, \d+\.\d; 1,000 problems each", first)
 
@@ -361,7 +363,7 @@ def test_what_pruning_left_is_shown_layer_by_layer_and_odd_records_are_not(small
             result["layer_weights"] = {"first": [50, 40]} if place % 2 else "none"
         path.write_text(json.dumps(result))
     page = page_of(small)
-    assert page.count("What pruning left") == 1
+    assert page.count("Density after pruning") == 1
     assert "&lt;b&gt;last&lt;/b&gt; (0.0" in page
     assert "16.7" in page  # 10 of 60
 
@@ -449,7 +451,7 @@ def test_classes_go_by_the_words_of_their_task(tmp_path):
     for words in ('["cat", "ship"]', "[]", '{"0": "cat"}'):
         facts = {"dense": "false", "spatial_dims": "2", "iterations": "1", "answers": words}
         save_file(tensors, path, metadata=facts)
-        shown[words] = [(e.right_text, e.answer_text) for e in read_examples(path, ["1"])]
+        shown[words] = [(e.right_text, e.answer_text) for e in read_examples(path, [1.0])]
     assert shown['["cat", "ship"]'] == [("cat", "cat"), ("ship", "class 7")]
     assert shown["[]"] == shown['{"0": "cat"}'] == [("class 0", "class 0"), ("class 1", "class 7")]
 
@@ -682,8 +684,8 @@ def test_a_network_that_ends_is_not_left_out_where_an_exit_rule_is_another(small
         return table
 
     rewrite(small, strong)
-    words = " ".join(s for section in sections_of(small) for s in verdict(section))
-    assert "The rule matters" not in words
+    words = " ".join(s for section in sections_of(small) for s in answer(section))
+    assert "The exit rule matters" not in words
 
 
 @pytest.mark.parametrize("colours", [1, 2, 256, 300])

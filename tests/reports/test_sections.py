@@ -21,10 +21,10 @@ from foundations.records.made import Made
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import figures_of, section_figures
 from reports.figures.drawing import Style
-from reports.narrative.narrative import verdict
-from reports.page.tables import runs_table
+from reports.narrative.answer import answer
+from reports.page.runs import runs_table
 from reports.read.load import load_records
-from reports.read.summary import sections
+from reports.read.sections import sections
 
 
 def edit(path: Path, **fields) -> None:
@@ -135,8 +135,8 @@ def test_the_difficulty_that_a_section_names_is_in_no_name_of_a_network(small, f
 def test_nothing_is_said_as_in_training_of_a_size_not_trained_on(small):
     trained_on_another(small)
     nine, thirteen = sections_of(small)
-    assert "size 13, as in training" not in " ".join(verdict(nine))
-    assert "size 9, as in training" not in " ".join(verdict(thirteen))
+    assert "size 13, as in training" not in " ".join(answer(nine))
+    assert "size 9, as in training" not in " ".join(answer(thirteen))
 
 
 def test_one_trained_difficulty_needs_no_word_in_a_heading(small):
@@ -224,8 +224,8 @@ def test_a_network_tested_twice_is_one_series_with_all_difficulties(small, taken
     assert section.series == ["dt_net_recall", "narrow_resnet18"]
     assert section.difficulties == [9, 13, 17, 21, 29, 201]
     assert (section.best["seeds"] == 1).all()
-    assert section.cell("dt_net_recall", 201)["mean"] == 0.25
-    assert "The rule matters" not in said(small)
+    assert section.cell("dt_net_recall", 201).mean == 0.25
+    assert "The exit rule matters" not in said(small)
 
 
 @pytest.mark.parametrize(("n_test", "second"), [(500, False), (1000, True), (2000, True)])
@@ -236,9 +236,9 @@ def test_of_two_tests_the_one_of_more_problems_counts_then_the_newer(small, n_te
     os.utime(small / "runs" / run / "result.json", (1000, 1000))
     os.utime(small / "runs" / again / "result.json", (2000, 2000))
     cell = sections_of(small)[0].cell("dt_net_recall", 29)
-    assert cell["seeds"] == 1
-    assert cell["mean"] == (0.25 if second else first["mean"])
-    assert cell["n_test"] == max(n_test, 1000)
+    assert cell.seeds == 1
+    assert cell.mean == (0.25 if second else first.mean)
+    assert cell.n_test == max(n_test, 1000)
 
 
 def test_two_tests_of_each_seed_are_two_seeds_and_not_four(tmp_path):
@@ -367,7 +367,7 @@ def remade(out: Path, run: str, change: dict) -> None:
 def test_runs_made_in_unlike_ways_are_drawn_apart_by_what_differs(seeds, change, words):
     alike = sections_of(seeds)[0].series
     assert alike == ["dt_net_recall", "dt_net"]
-    assert "drawn apart" not in page_of(seeds)
+    assert "separate series" not in page_of(seeds)
     remade(seeds, "maze-dt_net-1000-s2", change)
     (section,) = sections_of(seeds)
     assert section.series == ["dt_net_recall", *(f"dt_net ({word})" for word in words)]

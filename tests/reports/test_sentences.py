@@ -14,8 +14,9 @@ from sentence_checks import faults, read_page
 from foundations.records.columns import labels
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import section_figures
+from reports.read.formats import span
 from reports.read.load import load_records
-from reports.read.summary import sections, span
+from reports.read.sections import sections
 
 PAGES = TESTS / "pages"
 
@@ -38,8 +39,8 @@ def wanting() -> list[str]:
         ("fewest", "Fewest parameters among those that reach 90.0 % at length 16"),
         ("enough", "training samples are the fewest that reach 95.0 % at path length 6: hgru"),
         ("answers", "At size 59, dt_net (tested on 29, 59) has answered half"),
-        ("inside", "keeps 5.0 % of its filters"),
-        ("inside", "is within 0.2 of its limit after 99 iterations"),
+        ("probes", "keeps 5.0 % of its filters"),
+        ("probes", "is within 0.2 of its limit after 99 iterations"),
         ("overview", "hgru on pathfinder"),
         ("overview", "(tested on 201) on maze"),
         ("bold", "prefix_sums, 16: not feed_forward_recall"),

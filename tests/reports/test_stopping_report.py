@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reports.figures.drawing import Style
-from reports.figures.stopping import exits_figure, stopping_table
+from reports.figures.exits import exits_figure
+from reports.page.tables import stopping_table
 from reports.read.load import Run
+from reports.read.sections import Accuracy
 
 
 class Section:
@@ -23,8 +25,12 @@ class Section:
     chance = 0.0
 
     @staticmethod
-    def cell(series: str, difficulty: float, rule: str) -> dict[str, float]:
-        return {"mean": 0.9, "low": 0.8, "high": 1.0}
+    def owners() -> list[tuple[str, str]]:
+        return [("net", "r")]
+
+    @staticmethod
+    def cell(series: str, difficulty: float, rule: str) -> Accuracy:
+        return Accuracy(series, 0.9, 0.8, 1.0, difficulty)
 
     @staticmethod
     def panel(difficulty: float) -> str:

@@ -1,20 +1,21 @@
 """The answer in words, made from the numbers and never going beyond them.
 
 A network is said to be better than others only where its interval overlaps none of theirs
-(`reports.standing`).
+(`reports.read.ranking`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 
 from reports.narrative.efficiency import say_parameters, say_samples
-from reports.read.standing import Point, leader, listed, of_cells, standing
-from reports.read.summary import RULES, Section, count, percent, plural, seeds_text, span
+from reports.read.formats import listed, percent, plural, span
+from reports.read.ranking import NAMED, leader, ranking
+from reports.read.rules import RULES
+from reports.read.sections import Accuracy, Section
 
 
 def half_way(chance: float) -> float:
@@ -22,37 +23,19 @@ def half_way(chance: float) -> float:
     return (1 + chance) / 2
 
 
-def measured(cell: pd.Series) -> str:
-    """`83.2 % (95 % interval 76.1–88.0; 1 seed; 1,000 problems each)`."""
-    return f"{percent(cell['mean'])} ({basis(cell)})"
-
-
-def basis(cell: pd.Series) -> str:
-    """`95 % interval 76.1–88.0; 2 seeds: 80.1, 84.0; 1,000 problems each`."""
-    seeds = seeds_text(cell)
-    problems = f"; {count(cell['n_test'])} problems each" if np.isfinite(cell["n_test"]) else ""
-    return f"95\N{NO-BREAK SPACE}% interval {span(cell['low'], cell['high'])}; {seeds}{problems}"
-
-
-def _measured(point: Point) -> str:
-    return measured(point.cell)
-
-
-def solves(section: Section, cell: pd.Series) -> bool:
+def solves(section: Section, cell: Accuracy) -> bool:
     """Whether an accuracy is at least half-way from chance to perfect and its interval leaves
     chance out."""
-    return bool(cell["mean"] >= half_way(section.chance) and cell["low"] > section.chance)
+    return cell.mean >= half_way(section.chance) and cell.low > section.chance
 
 
-def _from_training(section: Section, series: str, rule: str = "") -> pd.DataFrame:
+def _from_training(section: Section, series: str, rule: str = "") -> list[Accuracy]:
     """The cells of a series from its trained difficulty on, the easiest first; all where none is so
     hard."""
-    table = section.ruled
-    table = table[(table["series"] == series) & (table["rule"] == (rule or section.rule))]
+    cells = [section.cell(series, d, rule) for d in section.difficulties]
+    measured = [cell for cell in cells if cell is not None]
     trained = section.main.loc[section.main["series"] == series, "train_difficulty"].max()
-    if np.isfinite(trained) and (table["test_difficulty"] >= trained).any():
-        table = table[table["test_difficulty"] >= trained]
-    return table.sort_values("test_difficulty")
+    return [cell for cell in measured if cell.at >= trained] or measured
 
 
 def reach(section: Section, series: str, rule: str = "") -> float | None:
@@ -61,42 +44,42 @@ def reach(section: Section, series: str, rule: str = "") -> float | None:
     None if it does not solve the easiest.
     """
     furthest = None
-    for _, cell in _from_training(section, series, rule).iterrows():
+    for cell in _from_training(section, series, rule):
         if not solves(section, cell):
             break
-        furthest = float(cell["test_difficulty"])
+        furthest = cell.at
     return furthest
 
 
 def _rule_of(section: Section, series: str, rule: str) -> str:
     """The rule, or the page's for a series that has no answer by it: networks that end have one
     answer."""
-    table = section.ruled
-    has = ((table["series"] == series) & (table["rule"] == rule)).any()
-    return rule if has else section.rule
+    known = any(section.cell(series, d, rule) for d in section.difficulties)
+    return rule if known else section.rule
 
 
 def _reached(section: Section, among: list[str], rule: str = "") -> dict[str, float]:
     """How far each series that solves anything gets."""
-    found = {s: reach(section, s, _rule_of(section, s, rule)) for s in among}
-    return {s: place for s, place in found.items() if place is not None}
+    reached = {s: reach(section, s, _rule_of(section, s, rule)) for s in among}
+    return {s: place for s, place in reached.items() if place is not None}
 
 
-def _points(section: Section, among: list[str], place: float, rule: str = "") -> list[Point]:
-    return of_cells(section.cell(s, place, _rule_of(section, s, rule)) for s in among)
+def _measured(section: Section, among: list[str], place: float, rule: str = "") -> list[Accuracy]:
+    cells = (section.cell(s, place, _rule_of(section, s, rule)) for s in among)
+    return [cell for cell in cells if cell is not None]
 
 
-def _furthest(section: Section, among: list[str], rule: str = "") -> pd.Series | None:
+def _furthest(section: Section, among: list[str]) -> Accuracy | None:
     """A cell of those that reach furthest, the highest there: a place to speak of, not a winner."""
-    reached = _reached(section, among, rule)
+    reached = _reached(section, among)
     far = max(reached.values(), default=None)
     if far is None:
         return None
-    found = _points(section, [s for s in reached if reached[s] == far], far, rule)
-    return max(found, key=lambda p: p.mean).cell
+    measured = _measured(section, [s for s in reached if reached[s] == far], far)
+    return max(measured, key=lambda cell: cell.mean)
 
 
-def verdict(section: Section) -> list[str]:
+def answer(section: Section) -> list[str]:
     """What this task's records say, the main thing first; plain text."""
     if section.best.empty:
         return ["No accuracy was recorded."]
@@ -116,7 +99,7 @@ def _trained_on(section: Section) -> str:
     where = section.train_difficulties
     if not where or section.only:
         return f"Trained on {section.task}, " if section.elsewhere else ""
-    names = ", ".join(section.labels.get(d, f"{d:g}") for d in where)
+    names = ", ".join(map(section.label, where))
     return f"Trained on {section.difficulty_name} {names}, "
 
 
@@ -135,7 +118,7 @@ def _at(section: Section, place: float) -> str:
 
 def _stand(section: Section, place: float) -> str:
     """`At size 9, a solves most, ...; next b, ...`: all networks measured at a place."""
-    return f"{_at(section, place)}{standing(_points(section, section.series, place), _measured)}."
+    return f"{_at(section, place)}{ranking(_measured(section, section.series, place), str)}."
 
 
 def _say_extrapolation(section: Section) -> list[str]:
@@ -157,20 +140,15 @@ def _say_extrapolation(section: Section) -> list[str]:
     return _extrapolation(section, reached, far)
 
 
-def _first_cells(section: Section, above: float) -> list[pd.Series]:
+def _first_cells(section: Section, above: float) -> list[Accuracy]:
     """Of each series the easiest cell harder than `above`, from its training on."""
-    found = []
-    for series in section.series:
-        table = _from_training(section, series)
-        table = table[table["test_difficulty"] > above]
-        if len(table):
-            found.append(table.iloc[0])
-    return found
+    harder = [[c for c in _from_training(section, s) if c.at > above] for s in section.series]
+    return [cells[0] for cells in harder if cells]
 
 
-def _unsolved(section: Section, cells: list[pd.Series], adverb: str) -> tuple[str, float]:
+def _unsolved(section: Section, cells: list[Accuracy], adverb: str) -> tuple[str, float]:
     """`none solves at least 50.0 % at size 13`, and the easiest of the places meant."""
-    places = sorted({float(c["test_difficulty"]) for c in cells})
+    places = sorted({cell.at for cell in cells})
     where = (
         f"at {section.place(places[0])}"
         if len(places) == 1
@@ -178,7 +156,7 @@ def _unsolved(section: Section, cells: list[pd.Series], adverb: str) -> tuple[st
     )
     goal = half_way(section.chance)
     clear = ""
-    if any(c["mean"] >= goal for c in cells):
+    if any(cell.mean >= goal for cell in cells):
         clear = f" with an interval that leaves out {'chance' if section.chance > 0 else 'zero'}"
     return f"solves at least {percent(goal)} of the problems {where}{clear}", places[0]
 
@@ -208,27 +186,24 @@ def _no_extrapolation(section: Section, far: float, harder: list[float]) -> list
 
 def _extrapolation(section: Section, reached: dict[str, float], far: float) -> list[str]:
     """Who solves the hardest difficulty that anyone does."""
-    points = _points(section, section.series, far)
-    top = leader(points)
+    measured = _measured(section, section.series, far)
+    top = leader(measured)
     hardest = ", the hardest tested" if far == max(section.difficulties) else ""
     where = f"{section.place(far)}{hardest}"
-    alone = len(points) == 1 and len(section.series) > 1
-    if top is None or [s for s in reached if reached[s] == far] != [top.name]:
-        text = f"problems are solved up to {where}: {standing(points, _measured)}"
+    if top is None or [s for s in reached if reached[s] == far] != [top.series]:
+        alone = len(measured) == 1 and len(section.series) > 1
         missing = ", the only network tested there" if alone else ""
-        return [_capital(f"{_trained_on(section)}{text}{missing}.")]
-    text = (
-        f"{top.name} gets farthest: it solves {percent(top.mean)} at {where} ({basis(top.cell)})."
-    )
-    onward = min((d for d in section.difficulties if d > far), default=None)
-    after = None if onward is None else section.cell(top.name, onward)
-    if after is not None:
-        text += f" At {section.place(onward)} it solves {percent(after['mean'])}."
-    rival = max((p for p in points if p.name != top.name), key=lambda p: p.mean)
-    return [
-        _trained_on(section) + text,
-        f"Next at {section.place(far)}: {rival.name}, {_measured(rival)}.",
-    ]
+        text = f"problems are solved up to {where}: {ranking(measured, str)}{missing}."
+        return [_capital(_trained_on(section) + text)]
+    solved = f"{percent(top.mean)} at {where} ({top.basis})"
+    text = f"{top.series} extrapolates farthest: it solves {solved}."
+    onward = min((d for d in section.difficulties if d > far), default=far)
+    after = section.cell(top.series, onward)
+    if onward > far and after is not None:
+        text += f" At {section.place(onward)} it solves {percent(after.mean)}."
+    rival = max((cell for cell in measured if cell is not top), key=lambda cell: cell.mean)
+    next_best = f"Next at {section.place(far)}: {rival.series}, {rival}."
+    return [_trained_on(section) + text, next_best]
 
 
 def _kinds(section: Section) -> dict[bool, list[str]]:
@@ -244,34 +219,31 @@ def _say_recurrence(section: Section) -> list[str]:
     if not (groups[True] and groups[False]):
         unknown = [s for s in section.series if section.recurrent.get(s) is None]
         if unknown:
-            names = listed(unknown)
             return [
                 "Recurrence and feed-forward depth are not compared: the records do not tell "
-                f"which of them {names} {'is' if len(unknown) == 1 else 'are'}."
+                f"which of them {listed(unknown, NAMED)} {'is' if len(unknown) == 1 else 'are'}."
             ]
         return ["Only one of recurrence and feed-forward depth was run, so they are not compared."]
-    top = _furthest(section, section.series)
-    far = [] if top is None else [float(top["test_difficulty"])]
-    trained = [d for d in section.train_difficulties if d in section.labels][-1:]
-    said = [_compared(section, groups, p, [p] == trained) for p in dict.fromkeys(trained + far)]
-    return [sentence for sentence in said if sentence]
+    top, trained = _furthest(section, section.series), section.trained
+    places = dict.fromkeys([*trained, *([top.at] if top else [])])
+    return [text for d in places if (text := _compared(section, groups, d, [d] == trained))]
 
 
 def _compared(section: Section, groups: dict[bool, list[str]], place: float, trained: bool) -> str:
-    sides = {kind: _points(section, groups[kind], place) for kind in (True, False)}
+    sides = {kind: _measured(section, groups[kind], place) for kind in (True, False)}
     if not (sides[True] and sides[False]):
         return ""
-    best = {kind: max(sides[kind], key=lambda p: p.mean) for kind in sides}
+    best = {kind: max(sides[kind], key=lambda a: a.mean) for kind in sides}
     kind = best[True].mean >= best[False].mean
     better, worse = best[kind], best[not kind]
-    numbers = f"{better.name} {percent(better.mean)}, {worse.name} {percent(worse.mean)}"
+    numbers = f"{better.series} {percent(better.mean)}, {worse.series} {percent(worse.mean)}"
     where = _at(section, place) + ("as in training, " if trained else "")
     if section.chance > 0 and better.low <= section.chance:
         return (
             f"{where}neither recurrence nor feed-forward depth is clear of chance "
             f"({percent(section.chance)}): {numbers}."
         )
-    if better.low > max(p.high for p in sides[not kind]):
+    if better.low > max(a.high for a in sides[not kind]):
         name = "recurrence" if kind else "feed-forward depth"
         return f"{where}{name} does better: {numbers}."
     return (
@@ -287,27 +259,28 @@ def _say_other_rules(section: Section) -> list[str]:
         return []
     mine = _champion(section, section.rule)
     others: dict[str, list[str]] = {}
-    for rule in section.ruled["rule"].unique():
-        other = _champion(section, str(rule))
-        if mine is None or other is None or other[0].name == mine[0].name:
+    for rule in dict.fromkeys(rule for _, _, rule in section.cells):
+        other = _champion(section, rule)
+        if mine is None or other is None or other.series == mine.series:
             continue
-        who, place = other
-        words = f"{who.name} gets farthest ({percent(who.mean)} at {section.place(place)})"
-        others.setdefault(words, []).append(RULES.get(str(rule), str(rule)))
+        where = f"{percent(other.mean)} at {section.place(other.at)}"
+        others.setdefault(f"{other.series} extrapolates farthest ({where})", []).append(
+            RULES.get(rule, rule)
+        )
     return [
-        f"The exit rule matters: by {' and by '.join(rules)}, {words}."
-        for words, rules in others.items()
+        f"The exit rule matters: by {' and by '.join(rules)}, {champion}."
+        for champion, rules in others.items()
     ]
 
 
-def _champion(section: Section, rule: str) -> tuple[Point, float] | None:
-    """(who alone gets farthest by a rule, where), if separated from every other there."""
+def _champion(section: Section, rule: str) -> Accuracy | None:
+    """Who alone gets farthest by a rule, if separated from every other there."""
     reached = _reached(section, section.series, rule)
     far = max(reached.values(), default=None)
     if far is None or far not in _harder(section):
         return None
-    top = leader(_points(section, section.series, far, rule))
-    return (top, far) if top and [s for s in reached if reached[s] == far] == [top.name] else None
+    top = leader(_measured(section, section.series, far, rule))
+    return top if top and [s for s in reached if reached[s] == far] == [top.series] else None
 
 
 #: Schwarzschild et al. 2021, on mazes larger than those trained on: each at least as good as the
@@ -323,28 +296,28 @@ _SHORT = {
 def _say_order_of_rules(section: Section) -> list[str]:
     """Whether the published order of exit rules holds beyond the trained difficulty, for the
     network that gets farthest of those that could go on."""
-    going = [s for s in section.series if section.recurrent.get(s)]
-    top = _furthest(section, going)
-    if top is None or top["test_difficulty"] not in _harder(section):
+    top = _furthest(section, [s for s in section.series if section.recurrent.get(s)])
+    if top is None or top.at not in _harder(section):
         return []
-    place = float(top["test_difficulty"])
-    cells = [section.cell(top["series"], place, rule) for rule in _ORDER]
-    if any(cell is None for cell in cells):
+    cells = [section.cell(top.series, top.at, rule) for rule in _ORDER]
+    measured = [cell for cell in cells if cell is not None]
+    if len(measured) < len(cells):
         return []
-    pairs = list(pairwise(cells))
-    if all(first["low"] > second["high"] for first, second in pairs):
-        said = "the published order of exit rules holds"
-    elif any(first["high"] < second["low"] for first, second in pairs):
-        said = "the published order of exit rules does not hold"
-    else:
-        said = (
-            "the published order of exit rules is neither shown nor refuted, as intervals overlap,"
-        )
     rules = ", ".join(
-        f"{_SHORT[rule]} {percent(cell['mean'])} ({span(cell['low'], cell['high'])})"
-        for rule, cell in zip(_ORDER, cells, strict=True)
+        f"{_SHORT[rule]} {percent(cell.mean)} ({span(cell.low, cell.high)})"
+        for rule, cell in zip(_ORDER, measured, strict=True)
     )
-    return [f"At {section.place(place)}, {said} for {top['series']}: {rules}."]
+    return [f"At {section.place(top.at)}, {order_holds(measured)} for {top.series}: {rules}."]
+
+
+def order_holds(cells: Sequence[Accuracy]) -> str:
+    """What accuracies by the rules of `_ORDER` say of it."""
+    pairs = list(pairwise(cells))
+    if all(first.low > second.high for first, second in pairs):
+        return "the published order of exit rules holds"
+    if any(first.high < second.low for first, second in pairs):
+        return "the published order of exit rules does not hold"
+    return "the published order of exit rules is neither shown nor refuted, as intervals overlap,"
 
 
 def _say_doubts(section: Section) -> list[str]:
@@ -360,9 +333,9 @@ def _say_doubts(section: Section) -> list[str]:
         out.append(f"Fewer than three seeds, so little is known about other seeds: {few}.")
     lost = section.rows[section.rows["status"] != "complete"]
     for (series, status), group in lost.groupby(["series", "status"]):
-        measured_runs = group.loc[group["accuracy"].notna(), "run_id"].nunique()
-        n = group["run_id"].nunique()
-        kept = {0: "", n: ", in no mean"}.get(n - measured_runs)
-        kept = f", {n - measured_runs} of them in no mean" if kept is None else kept
-        out.append(f"{series}: {plural(n, 'run')} ended as {status}{kept}.")
+        runs = group["run_id"].nunique()
+        unmeasured = runs - group.loc[group["accuracy"].notna(), "run_id"].nunique()
+        several = "" if unmeasured == runs else f" {unmeasured} of them"
+        kept = f",{several} excluded from the mean" if unmeasured else ""
+        out.append(f"{series}: {plural(runs, 'run')} ended as {status}{kept}.")
     return out

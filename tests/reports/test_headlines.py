@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.figures.drawing import flops
 from reports.figures.figure_model import Axis, Figure, Line, Panel
-from reports.figures.headlines import _KINDS, with_finding
+from reports.figures.headlines import _KINDS, with_headline
+from reports.narrative.answer import order_holds
+from reports.read.formats import flops
+from reports.read.sections import Accuracy
 
 PERCENT = Axis("solved", percent=True, low=0.0, high=1.0)
 shares = st.floats(0, 1)
@@ -26,7 +29,7 @@ def line(name, x, y, **more):
 
 
 def title(kind, *panels):
-    return with_finding(kind, figure(list(panels))).title.replace("\N{NO-BREAK SPACE}", " ")
+    return with_headline(kind, figure(list(panels))).title.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def sure(name, x, y, half=0.02, **more):
@@ -86,22 +89,27 @@ def test_an_interval_that_holds_chance_is_no_solution():
     assert "one network alone was tested on w, x, y and z" in title("overview", *four)
 
 
-def test_iterations_past_training_are_compared_with_training():
-    rising = panel("size 21", sure("a", (1, 16, 64), (0, 0.33, 0.88), ring=1))
-    assert (
-        title("iterations", rising)
-        == "At size 21, a goes from 33.0 % after 16 iterations, as trained, to 88.0 % after 64"
-    )
-    falling = panel("size 9", sure("a", (1, 16, 64), (0, 0.99, 0.97), ring=1))
-    assert (
-        title("iterations", falling)
-        == "At size 9, a: 99.0 % after 16 iterations, as trained, 97.0 % after 64 (95 % intervals"
-        " overlap)"
-    )
-    no_more = panel("size 9", sure("a", (1, 16), (0.5, 0.99), ring=1))
-    assert (
-        title("iterations", no_more) == "At size 9, a solves 99.0 % after 16 iterations, as trained"
-    )
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (
+            (1, 16, 64),
+            (0, 0.33, 0.88),
+            "a goes from 33.0 % after 16 iterations, as trained, to 88.0 % after 64",
+        ),
+        (
+            (1, 16, 64),
+            (0, 0.99, 0.97),
+            "a: 99.0 % after 16 iterations, as trained, 97.0 % after 64 (95 % intervals overlap)",
+        ),
+        ((1, 16), (0.5, 0.99), "a solves 99.0 % after 16 iterations, as trained"),
+    ],
+)
+def test_iterations_past_training_are_compared_with_training(x, y, words):
+    assert title("iterations", panel("size 9", sure("a", x, y, ring=1))) == f"At size 9, {words}"
+
+
+def test_networks_that_end_have_no_headline_of_iterations():
     ends = panel("size 9", line("a", (1, 64), (0.5, 0.5), kind="flat"))
     assert title("iterations", ends) == "What is plotted"
 
@@ -169,38 +177,38 @@ def test_validation_is_told_without_names_as_its_lines_have_no_intervals():
 def test_reuse_is_quoted_from_the_records_and_not_read_off_the_curve():
     used = panel(
         "size 9",
-        line("a", (0, 0.2, 0.9), (1, 0.8, 0), told={"reused": 0.083}),
-        line("b", (0, 0.1), (1, 0.5), told={"reused": 0.0}),
+        line("a", (0, 0.2, 0.9), (1, 0.8, 0), quoted={"reused": 0.083}),
+        line("b", (0, 0.1), (1, 0.5), quoted={"reused": 0.0}),
     )
     assert (
         title("inside-reuse", used)
         == "At size 9, a keeps 8.3 % of its filters in use at every iteration of training, b 0.0 %"
     )
-    many = panel("size 9", *(line(n, [1], [1], told={"reused": 0.1}) for n in "abcde"))
+    many = panel("size 9", *(line(n, [1], [1], quoted={"reused": 0.1}) for n in "abcde"))
     assert "5 networks keep 10.0 % to 10.0 % of their filters" in title("inside-reuse", many)
     assert title("inside-reuse", panel("", line("a", [0], [1]))) == "What is plotted"
 
 
 def test_a_limit_is_spoken_of_only_where_states_have_one():
     def told(settled, problems=8.0, step=0.031):
-        told = {"settled": settled, "problems": problems, "step": step}
-        near = line("a", (1, 24), (1, 2e-7), told=told)
+        quoted = {"settled": settled, "problems": problems, "step": step}
+        near = line("a", (1, 24), (1, 2e-7), quoted=quoted)
         return title("inside-rest", panel("size 9", near, line("b", (1, 16), (1, 0.5))))
 
     assert (
         told(8.0)
-        == "At size 9, all 8 states of a come to rest or into a cycle, within 2e-07 of the limit"
-        " after 24 iterations (median)"
+        == "At size 9, all 8 states of a converge to a fixed point or cycle, within 2e-07 of the"
+        " limit after 24 iterations (median)"
     )
     assert (
         told(0.0)
-        == "At size 9, all 8 states of a still move after 24 iterations, by 3.1 % of their length a"
-        " step (median of all)"
+        == "At size 9, none of 8 states of a has converged after 24 iterations, a step still"
+        " changing them by 3.1 % of their norm (median of all)"
     )
     assert (
         told(3.0, step=float("nan"))
-        == "At size 9, 3 of 8 states of a come to rest or into a cycle, the others still move after"
-        " 24 iterations"
+        == "At size 9, 3 of 8 states of a converge to a fixed point or cycle, the others have not"
+        " after 24 iterations"
     )
     assert told(0.0, problems=0.0) == "What is plotted"
 
@@ -208,8 +216,8 @@ def test_a_limit_is_spoken_of_only_where_states_have_one():
 def test_answers_are_spoken_of_only_of_a_network_that_solves_something():
     def told(accuracy, low, chance=0.0, last=64.0):
         facts = {"accuracy": accuracy, "low": low, "chance": chance, "last": last}
-        silent = line("z", (1, 64), (0.9, 1.0), told={**facts, "accuracy": 0.0, "low": 0.0})
-        return title("exits", panel("size 9", silent, line("a", (7, 64), (0.6, 1.0), told=facts)))
+        silent = line("z", (1, 64), (0.9, 1.0), quoted={**facts, "accuracy": 0.0, "low": 0.0})
+        return title("exits", panel("size 9", silent, line("a", (7, 64), (0.6, 1.0), quoted=facts)))
 
     assert (
         told(0.93, 0.9)
@@ -223,7 +231,7 @@ def test_answers_are_spoken_of_only_of_a_network_that_solves_something():
     )
 
 
-def test_fields_and_paths_are_told_in_their_own_terms():
+def test_receptive_fields_and_trajectories_are_told_in_their_own_terms():
     far = panel(
         "size 9",
         line("a", (1, 24), (1, 3.02)),
@@ -232,35 +240,35 @@ def test_fields_and_paths_are_told_in_their_own_terms():
     )
     assert (
         title("inside-receptive", far)
-        == "At size 9, a depends on input 3.0 sites away after 24 iterations, of 4.5 if all of the"
-        " input counted alike; b 2.0 after 1"
+        == "At size 9, the effective receptive field of a has a radius of 3.0 sites after 24"
+        " iterations (4.5 if all of the input counted alike); b 2.0 after 1"
     )
     way = panel(
         "size 9", line("a", (0, 3, 4), (0, 0, 0), ring=1), line("b", (0, 1), (0, 0), ring=0)
     )
     assert (
         title("inside-path", way)
-        == "At size 9, a has covered 75.0 % of its state's path by the iterations of training"
+        == "At size 9, a covers 75.0 % of its state's trajectory by the iterations of training"
     )
     later = panel("size 9", line("a", (0, 0, 9), (0, 0, 0), ring=1))
     assert (
         title("inside-path", later)
-        == "At size 9, a has covered <0.1 % of its state's path by the iterations of training"
+        == "At size 9, a covers <0.1 % of its state's trajectory by the iterations of training"
     )
     assert title("inside-path", panel("", line("b", (0, 1), (0, 0)))) == "What is plotted"
 
 
-def test_recovery_is_told_beside_the_undisturbed():
+def test_recovery_is_told_beside_the_unperturbed():
     calm, noise = (
         panel("no perturbation", line("a", (1, 9), (0.2, 0.9))),
         panel("noise", line("a", (1, 9), (0, 0.8))),
     )
-    assert title("recovery", calm, noise) == "Undisturbed, a solves 90.0 %; 80.0 % with noise"
+    assert title("recovery", calm, noise) == "Unperturbed, a solves 90.0 %; 80.0 % with noise"
     assert title("recovery", noise) == "What is plotted"
     many = [panel(f"p{i}", line("a", (1, 9), (0, i / 10))) for i in range(5)]
     assert (
         title("recovery", calm, *many)
-        == "Undisturbed, a solves 90.0 %; after 5 perturbations 0.0 % (p0) to 40.0 % (p4)"
+        == "Unperturbed, a solves 90.0 %; after 5 perturbations 0.0 % (p0) to 40.0 % (p4)"
     )
 
 
@@ -273,35 +281,21 @@ def test_any_numbers_give_a_title_and_keep_what_is_plotted(kind, curves):
         panel("p", *(line(f"s{i}", range(1, len(y) + 1), y) for i, y in enumerate(curves))),
         panel("empty"),
     ]
-    made = with_finding(kind, figure(panels))
+    made = with_headline(kind, figure(panels))
     assert made.title
     assert "What is plotted" in f"{made.title} {made.caption}"
     assert made.panels == panels
 
 
-def test_the_order_of_exit_rules_is_told_from_the_intervals(monkeypatch):
-    from types import SimpleNamespace
-
-    from reports.narrative import narrative as words
-
-    def told(*cells):
-        held = dict(zip(words._ORDER, cells, strict=True))
-        section = SimpleNamespace(
-            series=["a"],
-            recurrent={"a": True},
-            train_difficulties=[9.0],
-            difficulties=[9.0, 13.0],
-            place=lambda d: f"size {d:g}",
-            cell=lambda series, place, rule: dict(
-                zip(("mean", "low", "high"), held[rule], strict=True)
-            ),
-        )
-        top = {"series": "a", "test_difficulty": 13.0}
-        monkeypatch.setattr(words, "_furthest", lambda *arguments: top)
-        (sentence,) = words._say_order_of_rules(section)
-        return sentence
-
-    assert "rules holds for a" in told((0.9, 0.85, 1.0), (0.8, 0.7, 0.84), (0.1, 0.0, 0.2))
-    assert "neither shown" in told((0.9, 0.8, 1.0), (0.8, 0.7, 0.9), (0.1, 0.0, 0.2))
-    assert "does not hold" in told((0.5, 0.4, 0.6), (0.8, 0.7, 0.9), (0.1, 0.0, 0.2))
-    assert "overlap" in told((0.75, 0.65, 0.85), (0.8, 0.7, 0.9), (0.1, 0.0, 0.2))
+@pytest.mark.parametrize(
+    ("words", "intervals"),
+    [
+        ("holds", [(0.85, 1.0), (0.7, 0.84), (0.0, 0.2)]),
+        ("neither shown", [(0.8, 1.0), (0.7, 0.9), (0.0, 0.2)]),
+        ("does not hold", [(0.4, 0.6), (0.7, 0.9), (0.0, 0.2)]),
+        ("overlap", [(0.65, 0.85), (0.7, 0.9), (0.0, 0.2)]),
+    ],
+)
+def test_the_order_of_exit_rules_is_told_from_the_intervals(words, intervals):
+    cells = [Accuracy("a", (low + high) / 2, low, high, 13.0) for low, high in intervals]
+    assert words in order_holds(cells)

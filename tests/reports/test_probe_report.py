@@ -1,4 +1,4 @@
-"""The report on what is inside networks and on what perturbations do to them, from records in any
+"""The report on probes of internals and on recovery from perturbations, from records in any
 state."""
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from made_records import make_records
 from safetensors.numpy import load_file, save_file
 
 from reports import build_report
+from reports.figures.answer_frames import outcome
 from reports.figures.catalogue import section_figures
 from reports.figures.paper import export_figures
-from reports.figures.perturbed import BLOWS, told
+from reports.figures.recovery import PERTURBATIONS
 from reports.page.page import render
 from reports.read.load import load_records
-from reports.read.summary import sections
+from reports.read.sections import sections
 
 STEPS = [1, 2, 4, 8, 16, 32]
 
 
-def looks(difficulty: int, recurrent: bool, place: int) -> dict:
+def probe_entry(difficulty: int, recurrent: bool, place: int) -> dict:
     """What a run stores about one difficulty: at rest by 32 iterations, one of 4 problems in a
     cycle of 3."""
     found = {
@@ -67,8 +68,8 @@ def looks(difficulty: int, recurrent: bool, place: int) -> dict:
     return found
 
 
-def blow_frames(side: int, blow: str, right_before: bool) -> dict[str, np.ndarray]:
-    """Four frames before the blow and four after, right again two iterations after it."""
+def perturbed_frames(side: int, name: str, right_before: bool) -> dict[str, np.ndarray]:
+    """Four frames before the perturbation and four after, right again two iterations after it."""
     steps = np.array([1, 2, 4, 8, 8, 9, 10, 16])
     sure = np.linspace(0, 255, 8).astype(np.uint8)
     found = {
@@ -77,13 +78,13 @@ def blow_frames(side: int, blow: str, right_before: bool) -> dict[str, np.ndarra
         "correct": np.array([0, 0, 0, right_before, 0, 0, 1, 1], np.uint8),
         "struck": np.array([4]),
     }
-    if blow == "end":
+    if name == "end":
         found["picture"] = np.full((side, side, 3), 200, np.uint8)
     return found
 
 
 @pytest.fixture(scope="module")
-def looked_into(tmp_path_factory):
+def probed(tmp_path_factory):
     out = make_records(
         tmp_path_factory.mktemp("inside"),
         tasks=("maze",),
@@ -97,7 +98,7 @@ def looked_into(tmp_path_factory):
     for path in sorted((out / "runs").glob("*/result.json")):
         recurrent = "dt_net" in path.parent.name
         result = json.loads(path.read_text())
-        result["inside"] = [looks(d, recurrent, i) for i, d in enumerate((9, 13, 17))]
+        result["inside"] = [probe_entry(d, recurrent, i) for i, d in enumerate((9, 13, 17))]
         ends = not recurrent
         result["recovery"] = [
             {
@@ -124,17 +125,17 @@ def looked_into(tmp_path_factory):
         tensors = load_file(examples)
         for difficulty in (9, 13, 17):
             for blow in ("none", "end"):
-                frames = blow_frames(difficulty + 2, blow, difficulty < 17)
+                frames = perturbed_frames(difficulty + 2, blow, difficulty < 17)
                 tensors |= {f"{difficulty}.blow.{blow}.{k}": v for k, v in frames.items()}
         save_file(tensors, examples, {"dense": "true", "spatial_dims": "2", "iterations": "16"})
     return out
 
 
 @pytest.fixture
-def copy(looked_into, tmp_path):
+def copy(probed, tmp_path):
     import shutil
 
-    shutil.copytree(looked_into, tmp_path / "copy")
+    shutil.copytree(probed, tmp_path / "copy")
     return tmp_path / "copy"
 
 
@@ -150,16 +151,16 @@ def figures(out):
     return section_figures(sections(records.rows)[0], records.runs, "f")
 
 
-def test_what_was_seen_inside_is_in_the_table_and_the_figures(looked_into, tmp_path):
-    page = render(load_records(looked_into))
-    table = page[page.index("Inside the network</h3>") :]
+def test_what_probes_recorded_is_in_the_table_and_the_figures(probed, tmp_path):
+    page = render(load_records(probed))
+    table = page[page.index("Probes of the network's internals</h3>") :]
     table = re.sub(r"<[^>]+>", " ", table[: table.index("</tbody>")])
     assert table.count("87.5\N{NO-BREAK SPACE}% (50.0\N{NO-BREAK SPACE}%)") == 3
-    assert "6 at rest, 2 in a cycle (period 3)" in table
+    assert "6 at a fixed point, 2 in a cycle (period 3)" in table
     assert "70.0 + 20.0 + 10.0\N{NO-BREAK SPACE}%" in table
     assert "4 (after 16), 5 (after 32)" in table
     assert "not applicable to feed_forward_recall (every filter is used once)" in page
-    made = figures(looked_into)
+    made = figures(probed)
     assert {"inside-reuse", "inside-rest", "inside-path", "inside-receptive"} <= set(made)
     reuse = made["inside-reuse"]
     assert [p.title for p in reuse.panels] == ["size 9", "size 17"]
@@ -169,13 +170,13 @@ def test_what_was_seen_inside_is_in_the_table_and_the_figures(looked_into, tmp_p
     # The last state's distance from itself has no place on a log axis.
     assert all(line.x == STEPS[:-1] and min(line.y + line.low) > 0 for line in rest.lines)
     assert made["inside-receptive"].panels[0].marks == [("y", 9.0, "all of the input alike")]
-    assert page.count('class="activity"') == 2
-    written = export_figures(load_records(looked_into), tmp_path / "figures")
+    assert page.count('class="reuse"') == 2
+    written = export_figures(load_records(probed), tmp_path / "figures")
     assert any("inside-rest" in path.name for path in written)
 
 
-def test_networks_that_end_are_level_after_a_blow_and_the_caption_says_why(looked_into):
-    made = figures(looked_into)
+def test_networks_that_end_are_level_after_a_perturbation_and_the_caption_says_why(probed):
+    made = figures(probed)
     figure = made["recovery"]
     assert "size 13" in figure.title + figure.caption
     assert "size 9" in made["recovery-trained"].title
@@ -189,13 +190,13 @@ def test_networks_that_end_are_level_after_a_blow_and_the_caption_says_why(looke
     assert "changed after 16 iterations" in figure.caption
 
 
-def test_a_film_is_of_the_hardest_difficulty_that_was_right_before_the_blow(looked_into):
-    page = render(load_records(looked_into))
-    assert page.count('data-what="the end moved"') == 2
+def test_a_film_is_of_the_hardest_difficulty_that_was_right_before_the_perturbation(probed):
+    page = render(load_records(probed))
+    assert page.count('data-event="the end moved"') == 2
     assert "size 13: end moved, after 8 iterations" in page
     assert "size 17: end moved" not in page
     assert "Right before, right again by iteration 2 after it and from then on." in page
-    assert 'data-struck="4"' in page
+    assert 'data-perturbed="4"' in page
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_a_film_is_of_the_hardest_difficulty_that_was_right_before_the_blow(look
     ],
 )
 def test_words_say_what_became_of_the_answer(right, words):
-    assert told([8, 8, 10, 12], [bool(r) for r in right], 1) == words
+    assert outcome([8, 8, 10, 12], [bool(r) for r in right], 1) == words
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_words_say_what_became_of_the_answer(right, words):
 def test_records_of_another_kind_leave_the_section_out_and_the_page_whole(copy, value):
     rewrite(copy, lambda result: result.update(inside=value, recovery=value))
     page = render(load_records(copy))
-    assert "Inside the network</h3>" not in page
+    assert "Probes of the network's internals</h3>" not in page
     assert "<h3>Recovery</h3>" not in page
 
 
@@ -232,7 +233,7 @@ def test_records_of_another_kind_leave_the_section_out_and_the_page_whole(copy, 
 )
 def test_a_part_that_cannot_be_read_costs_that_part_alone(copy, name, value):
     rewrite(copy, lambda result: [entry.update({name: value}) for entry in result["inside"]])
-    assert "Inside the network</h3>" in render(load_records(copy))
+    assert "Probes of the network's internals</h3>" in render(load_records(copy))
 
 
 def test_runs_that_stored_unlike_parts_are_averaged_over_what_they_share(copy):
@@ -256,7 +257,7 @@ def test_pictures_that_cannot_be_read_are_named(copy, content):
         path.write_bytes(content)
     page = render(load_records(copy))
     assert "inside.safetensors could not be read" in page
-    assert 'class="activity"' not in page
+    assert 'class="reuse"' not in page
 
 
 def test_frames_that_do_not_fit_are_named_and_no_pictures_file_is_needed(copy):
@@ -267,7 +268,7 @@ def test_frames_that_do_not_fit_are_named_and_no_pictures_file_is_needed(copy):
     assert "frames after perturbations could not be read" in render(load_records(copy))
     for path in (copy / "runs").glob("*/*.safetensors"):
         path.unlink()
-    assert "Inside the network</h3>" in render(load_records(copy))
+    assert "Probes of the network's internals</h3>" in render(load_records(copy))
 
 
 def test_another_tasks_records_are_not_shown_for_it(copy):
@@ -277,24 +278,24 @@ def test_another_tasks_records_are_not_shown_for_it(copy):
 
     rewrite(copy, change)
     page = render(load_records(copy))
-    assert "Inside the network</h3>" not in page
+    assert "Probes of the network's internals</h3>" not in page
     assert "<h3>Recovery</h3>" not in page
 
 
-def test_every_blow_that_can_be_dealt_has_words():
+def test_every_perturbation_has_a_title():
     from comparisons.probes.perturbations import MOVES, STATE_BLOWS, SWAPS
 
-    assert set(BLOWS) == {*STATE_BLOWS, *SWAPS, *MOVES}
+    assert set(PERTURBATIONS) == {*STATE_BLOWS, *SWAPS, *MOVES}
 
 
 @pytest.mark.browser
-def test_a_blow_is_marked_on_the_slider_and_said(browser, looked_into):
-    open_page(browser, build_report(looked_into), 1280, draw=False)
+def test_a_perturbation_is_marked_on_the_slider_and_said(browser, probed):
+    open_page(browser, build_report(probed), 1280, draw=False)
     ask = browser.execute_script
-    scrub = """const f = document.querySelector('.thought[data-what="the end moved"]');
+    scrub = """const f = document.querySelector('.film[data-event="the end moved"]');
         const s = f.querySelector('input');
         s.value = arguments[0]; s.dispatchEvent(new Event('input'));
-        const mark = f.querySelector('.track .blow').getBoundingClientRect();
+        const mark = f.querySelector('.track .event').getBoundingClientRect();
         const box = s.getBoundingClientRect(), player = f.querySelector('.player');
         return [f.querySelector('output').textContent, player.classList.contains('after'),
                 (mark.left + 1 - box.left - 8) / (box.width - 16)];"""
@@ -305,8 +306,8 @@ def test_a_blow_is_marked_on_the_slider_and_said(browser, looked_into):
         "after 10 iterations, 2 after the end moved",
     ]
     assert [s[1] for s in said] == [False, True, True]
-    # Between the last frame before the blow and the first after it.
+    # Between the last frame before the perturbation and the first after it.
     assert 3 / 7 < said[0][2] < 4 / 7
-    assert ask("return document.querySelectorAll('.thought:not([data-struck]) .blow').length") == 0
+    assert ask("return document.querySelectorAll('.film:not([data-perturbed]) .event').length") == 0
     time.sleep(0.1)
     assert browser.get_log("browser") == []

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from foundations.records.made import Made
+from reports.read.formats import plural
+from reports.read.stored import Entry
 
 if TYPE_CHECKING:
     from reports.read.load import Run
 
 #: What a number in the table is of, beside the network.
-_CELL = ["test_task", "test_difficulty", "exit_rule", "_budget"]
+_NUMBER = ["test_task", "test_difficulty", "exit_rule", "_budget"]
 #: What of a run's row says how it was trained, where its spec leaves it out.
 _TRAINING = ["task", "paradigm", "seed", "preset", "train_difficulty", "train_samples"]
 
@@ -50,8 +52,8 @@ def merge_tests(rows: pd.DataFrame, runs: dict[str, Run]) -> pd.DataFrame:
             network[name] = first
             runs[name].tests = tuple(runs[each] for each in best)
         order |= {name: place for place, name in enumerate(best)}
-    theirs = rows["run_id"].isin(network)
-    merged = rows[theirs].assign(
+    retested = rows["run_id"].isin(network)
+    merged = rows[retested].assign(
         _order=rows["run_id"].map(order),
         _measured=rows["accuracy"].notna(),
         # The validated number of iterations is one of each test, whichever it is.
@@ -61,27 +63,27 @@ def merge_tests(rows: pd.DataFrame, runs: dict[str, Run]) -> pd.DataFrame:
     merged = merged.sort_values(
         ["_measured", "n_test", "_order"], ascending=[False, False, True], kind="stable"
     )
-    merged = merged.drop_duplicates(["run_id", *_CELL]).drop(
+    merged = merged.drop_duplicates(["run_id", *_NUMBER]).drop(
         columns=["_order", "_measured", "_budget"]
     )
-    return pd.concat([rows[~theirs], merged]).sort_index().reset_index(drop=True)
+    return pd.concat([rows[~retested], merged]).sort_index().reset_index(drop=True)
 
 
 def _networks(rows: pd.DataFrame, runs: dict[str, Run]) -> dict[str, list[str]]:
     """Runs by what determines their weights: how they were trained, and what made them."""
-    found: dict[str, list[str]] = {}
+    networks: dict[str, list[str]] = {}
     for _, row in rows.drop_duplicates("run_id").iterrows():
         name = str(row["run_id"])
         run = runs.get(name)
         training = _training(run.spec) if run else {}
-        facts = [name]  # nothing says how it was trained
+        facts: list[Any] = [name]  # nothing says how it was trained
         if run and training:
             facts = [training, *(row[c] for c in _TRAINING), *made_of(row, run)]
-        found.setdefault(json.dumps(facts, sort_keys=True, default=str), []).append(name)
-    return found
+        networks.setdefault(json.dumps(facts, sort_keys=True, default=str), []).append(name)
+    return networks
 
 
-def _training(spec: dict[str, Any]) -> dict[str, Any]:
+def _training(spec: Entry) -> Entry:
     """A spec without its tests. Their seed draws the validation problems too, which choose weights
     where training may stop early."""
     training = {key: value for key, value in spec.items() if key != "evaluation"}
@@ -96,19 +98,19 @@ def _age(run: Run) -> tuple[bool, float, str]:
     return "trained_as" in run.result, run.written, run.run_id
 
 
-def say_tests(runs: dict[str, Run]) -> list[str]:
+def retests_note(runs: dict[str, Run]) -> list[str]:
     """A line where networks were tested more than once; else none."""
     several = {run.tests[0].run_id for run in runs.values() if run.tests}
     if not several:
         return []
-    who = "1 network was" if len(several) == 1 else f"{len(several)} networks were"
+    who = f"{plural(len(several), 'network')} {'was' if len(several) == 1 else 'were'}"
     return [
         f"{who} tested more than once: each is one network here, with all of its tests; of two"
         " tests at the same difficulty, that on more problems counts, then the newer."
     ]
 
 
-def as_tested(rows: pd.DataFrame, merged: pd.DataFrame, runs: dict[str, Run]) -> pd.DataFrame:
+def before_merging(rows: pd.DataFrame, merged: pd.DataFrame, runs: dict[str, Run]) -> pd.DataFrame:
     """The rows of every run, those that `merge_tests` left out too, with `section` and `series` of
     the merged, and `network`, the run that the network was first trained as."""
     if len(rows) == len(merged) and (rows["run_id"] == merged["run_id"]).all():
