@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 import pandas as pd
 from rich.console import Console, Group, RenderableType
@@ -26,7 +27,8 @@ def results_table(table: pd.DataFrame, run_ids: Iterable[str]) -> Group:
     sections: list[RenderableType] = []
     for task, of_task in rows.groupby("task", sort=False):
         hardest = of_task.groupby("run_id")["test_difficulty"].transform("max")
-        for (trained, most), group in of_task.groupby([of_task["train_difficulty"], hardest]):
+        for places, group in of_task.groupby([of_task["train_difficulty"], hardest]):
+            trained, most = cast("tuple[float, float]", places)
             sections += [Text(), *_section(str(task), trained, most, group)]
     return Group(*sections)
 
@@ -49,10 +51,10 @@ def _section(
     grid.add_column("params", justify="right", no_wrap=True)
     grid.add_column("minutes", justify="right", no_wrap=True)
     scored = aggregate(rows[rows["exit_rule"] == RULE], _KIND)
-    facts = rows.drop_duplicates("run_id").groupby(["label", "train_samples"], sort=False)
-    for (label, samples), runs in sorted(
-        facts, key=lambda item: (-item[0][1], -_best(scored, *item[0], hardest))
-    ):
+    by_kind = rows.drop_duplicates("run_id").groupby(["label", "train_samples"], sort=False)
+    facts = [(*cast("tuple[str, float]", kind), runs) for kind, runs in by_kind]
+    facts.sort(key=lambda one: (-one[1], -_best(scored, one[0], one[1], hardest)))
+    for label, samples, runs in facts:
         mine = scored[(scored["label"] == label) & (scored["train_samples"] == samples)]
         cells = {row["test_difficulty"]: _accuracy(row) for _, row in mine.iterrows()}
         # Training that came to nothing has no accuracy, and says what became of it.

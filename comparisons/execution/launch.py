@@ -137,7 +137,7 @@ def join_group() -> None:
     if here.processes == 1:
         return
     rank, processes, local, on_machine = _PLACES[0]
-    said = {rank: here.rank, processes: here.processes, local: here.local_rank}
+    said: dict[str, object] = {rank: here.rank, processes: here.processes, local: here.local_rank}
     said |= {on_machine: local_place()[1], "MASTER_ADDR": _ADDRESS, "MASTER_PORT": _port()}
     for name, value in said.items():
         os.environ.setdefault(name, str(value))

@@ -27,7 +27,7 @@ from foundations.records.result import Facts, Result, facts_of
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, count_parameters
-from paradigms.lottery import masked_layers
+from paradigms.lottery import active_parameters, masked_layers
 from tasks import load_task
 from tasks.base import Task
 
@@ -171,13 +171,6 @@ def trained_magnitudes(
     report({"round": number})
     tested, _, _ = train_run(spec, task, model, folder.of_round(number), accelerator, report)
     return magnitude_scores(masked_layers(tested))
-
-
-def active_parameters(model: Paradigm) -> int:
-    """Trainable weights that are not pruned away: entries of a `mask` buffer that are zero are left
-    out."""
-    masked = sum(int((b == 0).sum()) for n, b in model.named_buffers() if n.endswith("mask"))
-    return count_parameters(model) - masked
 
 
 def train_cost(spec: RunSpec, task: Task, model: Paradigm) -> Cost:

@@ -13,7 +13,13 @@ from comparisons.planning.plan import transfer_difficulties
 from comparisons.probes.perturbations import halves, recovery
 from comparisons.testing.cost import Cost, count_cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS, time_stopping
-from comparisons.testing.evaluation import Scores, evaluate, iterations_to_run, recorded_iterations
+from comparisons.testing.evaluation import (
+    Scores,
+    Tally,
+    evaluate,
+    iterations_to_run,
+    recorded_iterations,
+)
 from comparisons.testing.exits import exit_rule_class, stopping_rules, validated_iterations
 from comparisons.testing.session import Session
 from foundations.records.result import Facts, Row, facts_of
@@ -166,6 +172,7 @@ def rows_of(
 ) -> list[Row]:
     """The rows of a run on one difficulty."""
     # Where the number of iterations is fixed only the answer given is read out.
+    answers: list[tuple[str, int, Tally, float, float]]
     answers = [("fixed", number, tally, number, 1) for number, tally in scores.fixed.items()]
     answers += [("validated", stop, scores.fixed[stop], stop, 1)]
     for name, by_budget in scores.rules.items():

@@ -186,12 +186,12 @@ def choose(plan: Plan, out: Path, count: int, widths: bool) -> tuple[Plan, dict[
     """
     chosen: dict[str, RunSpec] = {}
     table = []
-    for runs in groups(plan.runs).values():
-        largest = _largest(runs)
+    for alike in groups(plan.runs).values():
+        largest = _largest(alike)
         settings = space(largest, count, widths)
         results = [_result(out, trial(largest, setting)) for setting in settings]
         best = min(range(len(settings)), key=lambda i: (*_rank(results[i]), i))
-        chosen |= {spec.run_id: settings[best].apply(spec) for spec in runs}
+        chosen |= {spec.run_id: settings[best].apply(spec) for spec in alike}
         table.append(
             {
                 "task": largest.task,

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +169,7 @@ def run_all(
             plan.runs,
             out,
             other_code,
-            partial(print, file=sys.stderr) if rank == 0 else str,
+            lambda line: print(line, file=sys.stderr) if rank == 0 else None,
             rank == 0,
         )
     workers = workers_for(plan, distribute, workers)

@@ -7,7 +7,7 @@ an iteration that forgets where it started gets there again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -93,7 +93,8 @@ def _seed(seed: int, index: int) -> int:
     return int(np.random.SeedSequence((seed, index)).generate_state(1, np.uint64)[0])
 
 
-class Halfway(NamedTuple):
+@dataclass(frozen=True)
+class Halfway:
     """Test problems number `indices` of `count`, and the state of the network, which has iterated
     on them for `before` steps."""
 
@@ -171,7 +172,7 @@ def recovery(
     for _, part in session.each(measure, difficulty, session.slices(difficulty, count), seed=seed):
         sums += part
     return {
-        name: {i: Tally(*row[:2], i * count) for i, row in zip(record, rows, strict=True)}
+        name: {i: Tally(r[0], r[1], i * count) for i, r in zip(record, rows, strict=True)}
         for name, rows in zip(perturbations, session.total(sums).tolist(), strict=True)
         if rows[0][2]
     }

@@ -273,7 +273,8 @@ def probe_run(
     """The facts of `probe` at every test difficulty, for as many problems as are asked for, by one
     process; the tensors go to the run's folder under `LEVEL.NAME`. Nothing where none are asked
     for."""
-    every, stored = [], {}
+    every: list[dict[str, Any]] = []
+    stored: dict[str, Tensor] = {}
     for difficulty in evaluation.difficulties if evaluation.inside else ():
         report({"probing": f"{session.task.spec.difficulty_label} {difficulty}"})
         facts, tensors = probe(

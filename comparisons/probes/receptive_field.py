@@ -61,13 +61,18 @@ def _map_of(state: State, dims: int) -> Tensor | None:
     return first if first.dim() == dims + 2 else None
 
 
+def _at(site: tuple[int, ...]) -> tuple[int | slice, ...]:
+    """The index of the first problem's channels at a site."""
+    return (0, slice(None), *site)
+
+
 def _output(
     model: Paradigm, state: State, dense: bool, sites: tuple[int, ...], mask: Tensor | None
 ) -> tuple[Tensor, Tensor] | None:
     """(scalar, centre): what is differentiated, and where in the input it is, float [dims]."""
     if dense:
         centre = central_site(sites, mask)
-        logits = model.readout(state).float()[(0, slice(None), *centre)]
+        logits = model.readout(state).float()[_at(centre)]
         # The logit of the answer given, over the mean of all: a margin, whatever the number of
         # classes.
         value = logits[0] if len(logits) == 1 else logits.max() - logits.mean()
@@ -77,7 +82,7 @@ def _output(
         return None
     centre = central_site(tuple(inner.shape[2:]), None)
     scale = torch.tensor([a / b for a, b in zip(sites, inner.shape[2:], strict=True)])
-    value = inner.float()[(0, slice(None), *centre)].square().sum() / 2
+    value = inner.float()[_at(centre)].square().sum() / 2
     return value, (torch.tensor(centre) + 0.5).double() * scale.double() - 0.5
 
 

@@ -50,32 +50,31 @@ def _answer_early(
     rule = make_exit_rule(rule_name, session.model.train_iterations)
     places = torch.arange(len(batch), device=session.device)
     taken = torch.zeros_like(places)
-    answers: Tensor | None = None
-    steps, number = 0, 0
+    latest = torch.zeros(0)  # logits of the answer that the rule would give now
+    given: list[tuple[Tensor, Tensor]] = []  # places and logits of problems that have left
     state: State | None = None
-    latest: Tensor | None = None  # logits of the answer that the rule would give now
+    steps = number = 0
     while len(places):
         before = state
         for step in session.walk(batch, most - number, state, after=number):
-            number, state = step.iteration, step.state
+            number = step.iteration
             steps += len(places)
-            rule.update(session.observe(batch, step, before, moves=rule.needs_change, scored=False))
-            before = state
-            chosen = (rule.iteration == number).view(-1, *[1] * (step.logits.dim() - 1))
-            latest = step.logits if latest is None else torch.where(chosen, step.logits, latest)
+            rule.update(session.observe(batch, step, before, moves=rule.needs_change))
+            before = step.state
+            chosen = torch.eq(rule.iteration, number).view(-1, *[1] * (step.logits.dim() - 1))
+            latest = torch.where(chosen, step.logits, latest) if len(latest) else step.logits
             if number == most or rule.stopped.sum() >= max(1, LEAVE_SHARE * len(places)):
                 break
         leaving = rule.stopped if number < most else torch.ones_like(rule.stopped)
-        if answers is None:
-            answers = torch.zeros_like(latest)
-        answers[places[leaving]] = latest[leaving]
+        given.append((places[leaving], latest[leaving]))
         taken[places[leaving]] = rule.iteration[leaving]
         going = ~leaving
         places, latest = places[going], latest[going]
         batch = fast_layout(batch[going])
         rule.keep(going)
-        state = state.map(partial(_rows, going))
-    return answers, taken, steps
+        state = step.state.map(partial(_rows, going))
+    order = torch.cat([left for left, _ in given]).argsort()
+    return torch.cat([logits for _, logits in given])[order], taken, steps
 
 
 def _rows(which: Tensor, part: Tensor) -> Tensor:
@@ -134,7 +133,7 @@ def time_stopping(
     alone = session.alone()
     for limit, batches in ((min(most, WARM_UP), slices[:1]), (most, slices)):
         timed = alone.each(partial(measure, limit), difficulty, batches, seed=seed, running=False)
-        sums = sum(row for _, row in timed)
+        sums = torch.stack([row for _, row in timed]).sum(0)
     return [
         {
             "exit_rule": name,

@@ -87,17 +87,17 @@ def evaluate(
     for indices, (part, own) in session.each(score, difficulty, slices, seed=seed, split=split):
         sums += part
         each[:, :, indices] = own
-    sums = session.total(sums).tolist()
+    totals = session.total(sums).tolist()
     solved, exits = session.total(each).cpu()
 
     def tallies(group: int) -> dict[int, Tally]:
         first = group * len(record)
-        own = sums[first : first + len(record)]
+        own = totals[first : first + len(record)]
         return {i: Tally(*row) for i, row in zip(record, own, strict=True)}
 
     return Scores(
         n=count,
-        loss=sums[-1][0] / count,
+        loss=totals[-1][0] / count,
         fixed=tallies(0),
         rules={name: tallies(i) for i, name in enumerate(rules, start=1)},
         correct=dict(zip(named, solved.bool(), strict=True)),
@@ -133,18 +133,16 @@ def _score(
         batch, iterations, wanted=lambda number: bool(running) or number in wanted
     ):
         number = step.iteration
+        correct, elements = worth = session.worth(batch, step)
         if running:
-            seen = session.observe(batch, step, before, moves=moves, scored=True)
+            seen = session.observe(batch, step, before, moves=moves, worth=worth)
             before = step.state if moves else None
             for rule in running:
                 rule.update(seen)
-            correct, elements = seen.correct, seen.elements
-        else:
-            correct = task.correct(step.logits, batch)
-            elements = task.element_accuracy(step.logits, batch)
         for place, at in enumerate(kept):
             if number == at:
-                each[0, place], each[1, place] = correct.long(), number
+                each[0, place] = correct
+                each[1, place] = number
         if number in record:
             here = [(correct, elements, torch.full_like(elements, number))]
             here += [(rule.correct, rule.elements, rule.iteration) for rule in running]
@@ -152,6 +150,6 @@ def _score(
             for parts, row in zip(here, sums[place : rows : len(record)], strict=True):
                 row += torch.stack([part.sum().to(sums.device).double() for part in parts])
     for place, rule in enumerate(running, start=len(kept)):
-        each[0, place], each[1, place] = rule.correct.long(), rule.iteration
+        each[0, place], each[1, place] = rule.correct, rule.iteration
     sums[-1, 0] += task.loss(step.logits, batch).to(sums.device).double() * len(batch)
     return sums, each

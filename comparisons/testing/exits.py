@@ -8,7 +8,7 @@ are right, but for the oracle. A new rule is one file, a subclass of `ExitRule`,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,9 +32,9 @@ class Observation(NamedTuple):
     iteration: int
     answer: Tensor
     confidence: Tensor
-    change: Tensor | None
-    correct: Tensor | None
-    elements: Tensor | None
+    change: Any
+    correct: Any
+    elements: Any
 
 
 class ExitRule:
@@ -61,21 +61,23 @@ class ExitRule:
 
     def __init__(self, train_iterations: int) -> None:
         self.train_iterations = train_iterations
-        self.iteration: Tensor | None = None  # int64 [n]
-        self.correct: Tensor | None = None  # bool [n]
-        self.elements: Tensor | None = None  # float [n]
-        self.stopped: Tensor | None = None  # bool [n]
+        # Empty before the first iteration.
+        self.iteration = torch.zeros(0, dtype=torch.int64)
+        self.stopped = torch.zeros(0, dtype=torch.bool)
+        self.correct = torch.zeros(0, dtype=torch.bool)
+        self.elements = torch.zeros(0)  # both empty where nobody knows what answers are worth
 
     def update(self, seen: Observation) -> None:
         """One more iteration."""
         shown = seen if self.needs_change else seen._replace(change=None)
         if not self.sees_right:  # so that no rule can depend on its company
             shown = shown._replace(correct=None, elements=None)
-        if self.stopped is None:
-            device = seen.answer.device
-            self.iteration = torch.full((len(seen.answer),), seen.iteration, device=device)
-            self.stopped = torch.zeros(len(seen.answer), dtype=torch.bool, device=device)
-            self.correct, self.elements = seen.correct, seen.elements
+        if not len(self.stopped):
+            n, device = len(seen.answer), seen.answer.device
+            self.iteration = torch.full((n,), seen.iteration, device=device)
+            self.stopped = torch.zeros(n, dtype=torch.bool, device=device)
+            if seen.correct is not None:
+                self.correct, self.elements = seen.correct, seen.elements
         chosen = self.chooses(shown)
         self.iteration = torch.where(chosen, seen.iteration, self.iteration)
         if seen.correct is not None:
@@ -85,7 +87,7 @@ class ExitRule:
     def keep(self, which: Tensor) -> None:
         """Go on with some of the problems: which, bool [n] or their numbers."""
         for name, value in vars(self).items():
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and len(value):
                 setattr(self, name, value[which])
 
     def chooses(self, seen: Observation) -> Tensor:

@@ -214,7 +214,8 @@ def _answer_batch(
         after=answers.iteration,
         wanted=lambda number: number % question.look == 0 or number == question.iterations,
     ):
-        rule.update(session.observe(batch, step, before, moves=rule.needs_change, scored=True))
+        worth = session.worth(batch, step)
+        rule.update(session.observe(batch, step, before, moves=rule.needs_change, worth=worth))
         before = step.state
         now = time.perf_counter()
         answers.seconds = earlier + now - start

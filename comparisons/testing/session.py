@@ -171,16 +171,29 @@ class Session:
             if wanted(number):
                 yield Step(number, now, self.model.readout(now).float())
 
+    def worth(self, batch: Batch, step: Step) -> tuple[Tensor, Tensor]:
+        """What the answers of a step are worth: bool [n], wholly right; float [n], the share of
+        their elements that are."""
+        return (
+            self.task.correct(step.logits, batch),
+            self.task.element_accuracy(step.logits, batch),
+        )
+
     def observe(
-        self, batch: Batch, step: Step, before: State | None, *, moves: bool, scored: bool
+        self,
+        batch: Batch,
+        step: Step,
+        before: State | None,
+        *,
+        moves: bool,
+        worth: tuple[Tensor, Tensor] | tuple[None, None] = (None, None),
     ) -> Observation:
         """What an exit rule is shown of a step. before: the state of the step before it. moves:
-        whether any rule reads how far the state moved; scored: what its answer is worth."""
+        whether any rule reads how far the state moved. worth: of its answers, if known."""
         return Observation(
             step.iteration,
             self.task.predict(step.logits, batch),
             mean_confidence(step.logits, batch.mask),
             state_change(before, step.state) if moves else None,
-            self.task.correct(step.logits, batch) if scored else None,
-            self.task.element_accuracy(step.logits, batch) if scored else None,
+            *worth,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
@@ -44,7 +44,7 @@ def _stretches(train: TrainSpec, first: int) -> Iterator[range]:
         first = stretch.stop
 
 
-def batches(task: Task, spec: RunSpec, first: int, accelerator: Accelerator) -> Iterator[Batch]:
+def batches(task: Task, spec: RunSpec, first: int, accelerator: Accelerator) -> Generator[Batch]:
     """This process's share of every step's problems from step `first` on, made at least two steps
     ahead."""
     device = accelerator.device

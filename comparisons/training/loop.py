@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -156,7 +156,7 @@ class Training:
         precision = resolve_precision(train.precision, device)
         convolutional = task.spec.spatial_dims == 2
         layout = torch.channels_last if convolutional else torch.contiguous_format
-        model = model.to(device, memory_format=layout)
+        model = model.to(device).to(memory_format=layout)
         average = None
         if train.average:
             average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average))
@@ -180,7 +180,7 @@ class Training:
 
     @property
     def tested(self) -> Paradigm:
-        return self.average.module if self.average else self.model
+        return cast("Paradigm", self.average.module) if self.average else self.model
 
     def take_step(self, batch: Batch) -> None:
         """One step of the optimiser. Its randomness is a function of the seed and the step alone,

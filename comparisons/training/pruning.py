@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -98,9 +98,10 @@ def grasp_scores(layers: Mapping[str, MaskedLayer], loss: Callable[[], Tensor]) 
     of gradients. The lowest are kept."""
     weights = [layer.original for layer in layers.values()]
     gradients = torch.autograd.grad(loss(), weights, create_graph=True)
-    flow = sum((g * g.detach()).sum() for g in gradients)
-    products = torch.autograd.grad(flow, weights)
-    return {name: -(w.detach() * hg) for name, w, hg in zip(layers, weights, products, strict=True)}
+    flow = torch.stack([(g * g.detach()).sum() for g in gradients]).sum()
+    hessian_gradient = torch.autograd.grad(flow, weights)
+    named = zip(layers, weights, hessian_gradient, strict=True)
+    return {name: -(w.detach() * hg) for name, w, hg in named}
 
 
 def synflow_scores(model: Paradigm, layers: Mapping[str, MaskedLayer], one: Tensor) -> Scores:
@@ -120,7 +121,7 @@ def synflow_scores(model: Paradigm, layers: Mapping[str, MaskedLayer], one: Tens
 
 
 @contextmanager
-def _positive(model: Paradigm) -> Iterable[None]:
+def _positive(model: Paradigm) -> Iterator[None]:
     """The network in float64 with every weight made positive and biases zero; as before
     afterwards."""
     parameters = list(model.parameters())
@@ -267,11 +268,11 @@ def _masks(spec, task, model, layers, batch, generator) -> Scores:
     return keep_best(scores, asked.density, asked.scope)
 
 
-class _Cooled:
+class _Cooled(Task):
     """A task whose loss sees the logits divided by a temperature."""
 
     def __init__(self, task: Task, temperature: float) -> None:
-        self.task, self.temperature = task, temperature
+        self.spec, self.task, self.temperature = task.spec, task, temperature
 
     def loss(self, logits: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         return self.task.loss(logits / self.temperature, batch, label_smoothing)
@@ -320,7 +321,7 @@ def connected(model: Paradigm, one: Tensor) -> bool:
 
 
 @contextmanager
-def _masks_as_variables(layers: Mapping[str, MaskedLayer]) -> Iterable[dict[str, Tensor]]:
+def _masks_as_variables(layers: Mapping[str, MaskedLayer]) -> Iterator[dict[str, Tensor]]:
     """The masks, as leaves that gradients reach; as before afterwards."""
     masks = {name: layer.mask for name, layer in layers.items()}
     for mask in masks.values():
@@ -333,7 +334,7 @@ def _masks_as_variables(layers: Mapping[str, MaskedLayer]) -> Iterable[dict[str,
 
 
 @contextmanager
-def _masks_kept(layers: Mapping[str, MaskedLayer]) -> Iterable[None]:
+def _masks_kept(layers: Mapping[str, MaskedLayer]) -> Iterator[None]:
     """Puts the masks back as they were."""
     before = {name: layer.mask.clone() for name, layer in layers.items()}
     try:
@@ -344,7 +345,7 @@ def _masks_kept(layers: Mapping[str, MaskedLayer]) -> Iterable[None]:
 
 
 @contextmanager
-def _unchanged_statistics(model: nn.Module) -> Iterable[None]:
+def _unchanged_statistics(model: nn.Module) -> Iterator[None]:
     """Leaves buffers (running statistics of norms) and gradients as if nothing had been
     computed."""
     before = {name: b.detach().clone() for name, b in model.named_buffers()}

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from torch import nn
 
 from comparisons.cli import main
-from comparisons.execution.run import active_parameters
 from comparisons.planning.plan import make_spec
 from comparisons.storage.tensors import load_tensors, save_tensors
 from comparisons.training.loop import train_run
@@ -34,7 +33,7 @@ from comparisons.training.pruning import (
 )
 from paradigms import build_paradigm, paradigm_options
 from paradigms.base import Paradigm, State, count_parameters
-from paradigms.lottery import CRITERIA, masked_layers
+from paradigms.lottery import CRITERIA, active_parameters, masked_layers
 from tasks import load_task
 
 ONE_SHOT = [c for c in CRITERIA if c != "imp"]
