@@ -87,8 +87,7 @@ def _paint_disc(image, scene, disc):
 
 @njit(nogil=True, cache=True)
 def _draw(problem, scene, canvas):
-    """Draw one problem. Returns (label, chosen path), or (-1, -1) where the paths do not fit the
-    canvas."""
+    """Draw one problem. Returns (label, chosen path), (-1, -1) where paths do not fit."""
     state = np.empty(1, np.uint64)
     state[0] = problem
     image, marked, paddles, discs = canvas.image, canvas.marked, canvas.paddles, canvas.discs
