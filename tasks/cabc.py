@@ -341,16 +341,15 @@ class ClutteredABC(ContourTask):
         """
         self.check_difficulty(difficulty)
         scene, problems = self._scene(difficulty), self.numbers(difficulty, indices, seed, split)
-        canvases = [_canvas() for _ in problems]
-        labels = [_draw(p, scene, canvas) for p, canvas in zip(problems, canvases, strict=True)]
-        facts = np.stack([canvas.facts for canvas in canvases])
-        return np.stack([canvas.image for canvas in canvases]), CabcRecord(
-            fonts=facts[:, 0],
-            letters=facts[:, 1:],
-            rings=np.stack([canvas.rings for canvas in canvases]),
-            labels=np.array(labels, np.int64),
-            centroids=np.stack([canvas.pair.centroids for canvas in canvases]),
-            overlaps=np.stack([canvas.pair.overlaps for canvas in canvases]),
-            ink=np.stack([unpack_rows(canvas.pair.ink, CANVAS) for canvas in canvases]),
-            problems=problems,
+        count, pair = len(problems), empty_pair(CANVAS)
+        images = np.empty((count, CANVAS, CANVAS), np.uint8)
+        rings, facts = np.empty((count, 2, 2), np.int64), np.empty((count, 3), np.int64)
+        centroids, overlaps = np.empty((count, 2, 2)), np.empty((count, 2))
+        ink, labels = np.empty((count, 2, CANVAS, CANVAS), bool), np.empty(count, np.int64)
+        for i, problem in enumerate(problems):
+            labels[i] = _draw(problem, scene, Canvas(pair, images[i], rings[i], facts[i]))
+            centroids[i], overlaps[i] = pair.centroids, pair.overlaps
+            ink[i] = unpack_rows(pair.ink, CANVAS)
+        return images, CabcRecord(
+            facts[:, 0], facts[:, 1:], rings, labels, centroids, overlaps, ink, problems
         )

@@ -122,8 +122,7 @@ def _pawn_moves(board, side, en_passant, origin, moves, n):
 
 @njit
 def _pseudo_moves(board, side, en_passant, moves):
-    """All moves but for castling, those that leave the own king attacked included; returns their
-    number."""
+    """All moves but castling, those that leave the own king attacked too; returns how many."""
     n = 0
     for origin in range(64):
         piece = board[origin] * side
@@ -155,8 +154,7 @@ def _pseudo_moves(board, side, en_passant, moves):
 
 @njit
 def _make(board, kings, side, move):
-    """Play a move; returns (captured piece, the square that can now be captured en passant or
-    -1)."""
+    """Play a move; returns (captured piece, square that may be captured en passant or -1)."""
     origin, to = move % 64, (move // 64) % 64
     promotion = (move // 4096) % 8
     captured = board[to]
@@ -327,8 +325,7 @@ def from_board(board: chess.Board) -> tuple[np.ndarray, np.ndarray, int, int]:
 
 
 def generate(n: int, count: int, seed: int = 0) -> list[tuple[str, str, int]]:
-    """`count` rows (FEN, mating move in UCI, n), no position twice, each from a random game of its
-    own."""
+    """`count` rows (FEN, mating move in UCI, n), no position twice, each from its own game."""
     key = stream_key("mates", seed, "train", n)
     board, kings = np.empty(64, np.int8), np.empty(2, np.int64)
     rows: dict[str, tuple[str, str, int]] = {}
@@ -347,8 +344,7 @@ def generate(n: int, count: int, seed: int = 0) -> list[tuple[str, str, int]]:
 
 
 def write(rows: list[tuple[str, str, int]], path: Path) -> None:
-    """Write a gzipped CSV with the columns FEN, Moves, MateIn; the same rows give the same
-    bytes."""
+    """Write a gzipped CSV with columns FEN, Moves, MateIn; the same rows give the same bytes."""
     text = "".join(f"{fen},{move},{n}\n" for fen, move, n in rows)
     raw = io.BytesIO()
     with gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=9, mtime=0) as packed:

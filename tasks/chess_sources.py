@@ -76,8 +76,7 @@ def _looks_like_fen(field: str) -> bool:
 
 
 def _columns(first: list[str]) -> tuple[dict[str, int], bool]:
-    """(places of fen, moves, rating; whether the first row is a header). ValueError if neither
-    fits."""
+    """(places of fen, moves, rating; whether the first row is a header); ValueError if neither."""
     names = [field.strip().lower() for field in first]
     if "fen" in names and "moves" in names:
         rating = "matein" if "matein" in names else "rating"

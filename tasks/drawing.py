@@ -205,8 +205,7 @@ def window_count(bits, top, left, side, side_mask):
 
 @njit(inline="always")
 def paint_max(image, stamp, top, left, brightness):
-    """Ink combines by maximum. image: uint8 [h, w]; brightness scales the stamp, 256 is all of
-    it."""
+    """Ink combines by maximum. image: uint8 [h, w]; brightness scales the stamp, 256 is all."""
     for r in range(max(0, -top), min(stamp.shape[0], image.shape[0] - top)):
         for c in range(max(0, -left), min(stamp.shape[1], image.shape[1] - left)):
             value = np.uint8((np.int64(stamp[r, c]) * brightness) >> 8)

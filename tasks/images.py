@@ -187,8 +187,7 @@ class ImageTask(Task):
 
     @classmethod
     def read(cls, split: str, data_dir: str | None) -> Pictures:
-        """The images of a source split, "train" or "test"; ValueError says what to download if
-        absent."""
+        """The images of a split, "train" or "test"; ValueError says what to download if absent."""
         if data_dir is not None:
             found = local_dataset(data_dir, split)
         else:
@@ -321,8 +320,7 @@ class Emnist(ImageTask):
 
 
 def _emnist_online(split: str) -> Pictures:
-    """The published balanced split. The hub has no parquet files of it; torchvision knows its
-    source."""
+    """The published balanced split, of which the hub has no parquet files, by torchvision."""
     from torchvision.datasets import EMNIST
 
     cache = os.environ.get("TORCH_HOME", os.path.join("~", ".cache", "torch"))

@@ -98,8 +98,7 @@ def _normal_within_two(state, deviation):
 
 @njit(inline="always")
 def _transform(state, shared, own, out):
-    """Row by row the 2 x 2 matrix of a letter: shear, then size per axis, then rotation; rows
-    first."""
+    """The 2 x 2 matrix of a letter, rows first: shear, then size per axis, then rotation."""
     size_y = 0.5 ** (shared[0] + _normal_within_two(state, own.size))
     size_x = 0.5 ** (shared[1] + _normal_within_two(state, own.size))
     angle = (shared[2] + _normal_within_two(state, own.turn)) * (np.pi / 180)
@@ -242,8 +241,7 @@ def _trace_both(bits, pen, pair):
 
 @njit
 def place_letters(state, level, pens, pair):
-    """Find places for both letters. False if they overlap too much or too little or leave the
-    canvas."""
+    """Find places for both. False if they overlap too much or too little or leave the canvas."""
     side, centroids = pair.ink.shape[1], pair.centroids
     radius = level.radius[0] + uniform(state) * (level.radius[1] - level.radius[0])
     angle = uniform(state) * 360

@@ -36,8 +36,7 @@ def empty_grid(cells: int) -> Grid:
 
 @njit(inline="always")
 def _edge_hash(a, b):
-    """Hash of the passage between cells a and b; a maze's is the sum, whatever the order of
-    carving."""
+    """Hash of the passage between cells a and b; a maze's is the sum, in whatever order."""
     low, high = min(a, b), max(a, b)
     return mix(np.uint64(low) * np.uint64(0x100000001B3) + np.uint64(high) + np.uint64(1))
 
@@ -157,8 +156,7 @@ def search(grid, root):
 
 @njit
 def _start_cell(grid, state, ways):
-    """A cell with one way out (ways = 1) or with more (2), uniform among them; -1 if none was
-    met."""
+    """A cell with one way out (ways = 1) or more (2), uniform among them; -1 if none was met."""
     for _ in range(_TRIES):
         cell = below(state, grid.cells * grid.cells)
         ways_out = 0
@@ -195,8 +193,7 @@ def draw_problem(grid, state, wanted_split, chance, ways):
 
 @lru_cache(maxsize=8)
 def count_problems(cells: int) -> dict[int, int]:
-    """Distinct problems by split, by walking every choice that the carving can make (small
-    grids)."""
+    """Distinct problems by split, by walking every choice of the carving (small grids)."""
     total = cells * cells
     walls = [(i, i + 1) for i in range(total) if (i + 1) % cells]
     walls += [(i, i + cells) for i in range(total - cells)]

@@ -220,8 +220,7 @@ class Maze(Task):
         return batch
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
-        """bool [n]: every pixel is right; with loops, the pixels marked are a shortest path,
-        whichever."""
+        """bool [n]: every pixel is right; with loops, the pixels marked are any shortest path."""
         if not self.loops:
             return super().correct(logits, batch)
         answer = self.predict(logits, batch)
@@ -242,8 +241,7 @@ class Maze(Task):
     def perturb(
         self, batch: Batch, indices: Sequence[int] | np.ndarray, seed: int, name: str
     ) -> Batch:
-        """The same mazes with the start or the end (name) in another cell, uniform among the
-        others."""
+        """The same mazes with their start or end (name) in another cell, uniform among these."""
         if name not in self.perturbations:
             return super().perturb(batch, indices, seed, name)
         if len(indices) != len(batch):

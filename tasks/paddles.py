@@ -89,8 +89,7 @@ def directions() -> np.ndarray:
 
 
 def direction_angles() -> np.ndarray:
-    """float64 [K]: the angles of `directions()` in radians, counter-clockwise from growing
-    columns."""
+    """float64 [K]: angles of `directions()`, radians counter-clockwise from growing columns."""
     ring = directions()
     return np.arctan2(-ring[:, 0], ring[:, 1])
 

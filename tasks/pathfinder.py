@@ -87,8 +87,7 @@ def _paint_disc(image, scene, disc):
 
 @njit(nogil=True, cache=True)
 def _draw(problem, scene, canvas):
-    """Draw one problem. Returns (label, chosen path), or (-1, -1) where the paths do not fit the
-    canvas."""
+    """Draw one problem. Returns (label, chosen path), (-1, -1) where paths do not fit."""
     state = np.empty(1, np.uint64)
     state[0] = problem
     image, marked, paddles, discs = canvas.image, canvas.marked, canvas.paddles, canvas.discs
@@ -283,17 +282,16 @@ class Pathfinder(ContourTask):
         self.check_difficulty(difficulty)
         length = int(difficulty)
         scene, problems = self._scene(length), self.numbers(length, indices, seed, split)
-        canvases = [self._canvas(scene) for _ in problems]
-        answers = [_draw(p, scene, canvas) for p, canvas in zip(problems, canvases, strict=True)]
-        labels, chosen = np.array(answers, np.int64).T
-        if labels.min() < 0:
-            raise self._no_room(length)
+        count, canvas = len(problems), self._canvas(scene)
+        images = np.empty((count, *canvas.image.shape), np.uint8)
+        paddles = np.empty((count, *canvas.paddles.shape), np.int32)
+        discs = np.empty((count, 2, 2), np.int32)
+        labels, chosen = np.empty((2, count), np.int64)
+        for i, problem in enumerate(problems):
+            own = canvas._replace(image=images[i], paddles=paddles[i], discs=discs[i])
+            labels[i], chosen[i] = _draw(problem, scene, own)
+            if labels[i] < 0:
+                raise self._no_room(length)
         pieces = [length, length] + [scene.short] * self.distractors
-        return np.stack([canvas.image for canvas in canvases]), PathfinderRecord(
-            paddles=np.stack([canvas.paddles for canvas in canvases]),
-            owner=np.repeat(np.arange(len(pieces), dtype=np.int32), pieces),
-            discs=np.stack([canvas.discs for canvas in canvases]),
-            labels=labels,
-            chosen=chosen,
-            problems=problems,
-        )
+        owner = np.repeat(np.arange(len(pieces), dtype=np.int32), pieces)
+        return images, PathfinderRecord(paddles, owner, discs, labels, chosen, problems)

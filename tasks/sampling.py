@@ -22,8 +22,7 @@ SPLIT_NUMBER = {"train": 1, "validation": 2, "test": 3}
 
 @njit(inline="always")
 def mix(z):
-    """SplitMix64's finaliser: a bijection of uint64 in which every input bit reaches every output
-    bit."""
+    """SplitMix64's finaliser, a bijection of uint64: each input bit reaches each output bit."""
     z = (z ^ (z >> _S30)) * _M1
     z = (z ^ (z >> _S27)) * _M2
     return z ^ (z >> _S31)

@@ -18,13 +18,11 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 
 
 class MissingData(FileNotFoundError, ValueError):
-    """Data that is neither here nor within reach; the message says what to download and where to
-    put it."""
+    """Data neither here nor within reach; the message says what to download, and whereto."""
 
 
 def reachable(url: str) -> bool:
-    """Whether the host answers within a few seconds, by whatever proxy is set; any answer will
-    do."""
+    """Whether the host answers (anything) within a few seconds, by whatever proxy is set."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_SECONDS):
@@ -37,8 +35,7 @@ def reachable(url: str) -> bool:
 
 @contextlib.contextmanager
 def quiet(offline: bool = False) -> Iterator[None]:
-    """No progress bars, and no attempts at the network if `offline`: each would wait and try
-    again."""
+    """No progress bars, and, if `offline`, no attempts at the network, which would wait."""
     import datasets
     import huggingface_hub.constants as hub
 

@@ -122,8 +122,7 @@ def _square() -> dict[str, list[Stroke]]:
 
 
 def rounded(stroke: Stroke, radius: float = 0.14, pieces: int = 6) -> Stroke:
-    """Corners replaced by quadratic Bézier arcs that leave the lines at most `radius` away from
-    them."""
+    """Corners replaced by quadratic Bézier arcs that leave the lines at most `radius` away."""
     points = np.array(stroke, dtype=float)
     out = [points[0]]
     for before, corner, after in zip(points[:-2], points[1:-1], points[2:], strict=True):

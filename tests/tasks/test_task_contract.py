@@ -145,3 +145,15 @@ def test_pictures_can_be_shown(name):
     assert picture.shape[:2] == (2, 3)
     assert picture.ndim == 4
     assert 0 <= picture.min() <= picture.max() <= 1
+
+
+@every_task
+def test_a_task_offers_perturbations_by_name_and_no_others(name):
+    task = loaded(name)
+    batch = task.sample(task.spec.train_difficulty, 3)
+    for offered in task.perturbations:
+        after = task.perturb(batch, range(3), 0, offered)
+        assert after.inputs.shape == batch.inputs.shape
+        assert (after.inputs != batch.inputs).flatten(1).any(1).all()
+    with pytest.raises(ValueError, match="perturbation 'nothing'"):
+        task.perturb(batch, range(3), 0, "nothing")
