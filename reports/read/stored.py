@@ -21,7 +21,8 @@ def number(value: Any) -> float:
     """`value` as a float of believable size, else NaN; booleans and text are not numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
         return math.nan
-    return float(value) if abs(float(value)) <= LARGEST else math.nan
+    size: Any = abs(value)  # of a whole number it may be beyond what a float holds
+    return float(value) if size <= LARGEST else math.nan
 
 
 def numbers(value: Any) -> np.ndarray:

@@ -216,7 +216,10 @@ def test_words_say_what_became_of_the_answer(right, words):
 
 @pytest.mark.parametrize(
     "value",
-    [None, 3, "x", [], [None], [{}], [{"test_task": "maze"}], [{"test_difficulty": "nine"}]],
+    [
+        *(None, 3, "x", [], [None], [{}], [{"test_task": "maze"}], [{"test_difficulty": "nine"}]),
+        [{"test_task": "maze", "test_difficulty": 10**400}],
+    ],
 )
 def test_records_of_another_kind_leave_the_section_out_and_the_page_whole(copy, value):
     rewrite(copy, lambda result: result.update(inside=value, recovery=value))
