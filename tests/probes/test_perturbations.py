@@ -307,7 +307,7 @@ def test_perturbations_are_recorded_and_shown(tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "state replaced by noise" in page
     assert "perturbed half-way through their depth" in page
-    assert page.count('data-what="the end moved"') == 2
+    assert page.count('data-event="the end moved"') == 2
     assert "end moved" in page
 
 
