@@ -18,7 +18,7 @@ from comparisons.execution.study import Tracking, make_accelerator, workers_for
 from comparisons.planning.estimate import Estimate, company, estimate, wall_seconds
 from comparisons.planning.plan import Plan
 from comparisons.storage.run_folder import RunFolder
-from foundations.records.columns import labels
+from foundations.records.labels import labels
 from foundations.records.spec import RunSpec
 
 

@@ -24,6 +24,7 @@ from comparisons.planning.estimate import Estimate, wall_seconds
 from comparisons.planning.plan import Plan
 from comparisons.storage.leases import LEASE_SECONDS, MARKER
 from comparisons.storage.run_folder import RunFolder
+from foundations.records.result import Result
 from foundations.records.spec import RunSpec
 
 LOOK_SECONDS = 1.0
@@ -199,18 +200,18 @@ class Screen:
             result = folder.result()
         except (ValueError, OSError):
             return  # gone again, or set aside: it will be made anew
-        for line in result.get("set_aside", []):
+        for line in result.set_aside:
             self.say(line)
-        whole = result["status"] == "complete"
+        whole = result.status == "complete"
         if whole and not self._live:
             return
         spec = folder.spec
         number = sum(seen.done for seen in self.seen.values())
-        outcome = accuracies(result) if whole else result["status"]
+        outcome = accuracies(result) if whole else result.status
         self.console.print(
             f"[{number}/{len(self.plan.runs)}] {spec.paradigm} on {spec.task}, "
             f"{spec.train_samples:,} samples, seed {spec.seed}: {outcome} "
-            f"(trained in {duration(result['train_seconds'])})",
+            f"(trained in {duration(result.train_seconds)})",
             markup=False,
             soft_wrap=not self._live,
         )
@@ -347,12 +348,12 @@ def last_step(log: Path) -> int:
     return 0
 
 
-def accuracies(result: dict[str, Any]) -> str:
+def accuracies(result: Result) -> str:
     """Accuracy by test difficulty under the rule fixed on validation problems; a trial has no
     tests."""
-    if not result["rows"] and "accuracy" in result:
-        return f"{result['accuracy']:.1%} of validation problems"
-    rows = [row for row in result["rows"] if row["exit_rule"] == "validated"]
+    if not result.rows and result.accuracy is not None:
+        return f"{result.accuracy:.1%} of validation problems"
+    rows = [row for row in result.rows if row["exit_rule"] == "validated"]
     return ", ".join(
         f"{row['difficulty_name']} {row['difficulty_label']} {row['accuracy']:.1%}" for row in rows
     )

@@ -23,7 +23,7 @@ from comparisons.testing.cost import Cost, count_cost
 from comparisons.testing.session import Session
 from comparisons.training.loop import Progress, train_run
 from comparisons.training.pruning import Pruned, magnitude_scores, prune
-from foundations.records.result import Facts, Result, facts_of
+from foundations.records.result import Result, plain
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, count_parameters
@@ -76,7 +76,7 @@ def execute(
     folder: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+) -> Result:
     """Train, test and record one run, going on where an interrupted one stopped, or where one that
     differs in its tests alone ended. Returns its result."""
     if accelerator.is_main_process:
@@ -84,54 +84,42 @@ def execute(
         begin(spec, folder, device_name(accelerator.device), accelerator.num_processes)
     accelerator.wait_for_everyone()
     task, model = build(spec)
-    parameters, cost = count_parameters(model), train_cost(spec, task, model)
     done = trained(spec, task, model, folder, accelerator, report)
-    facts = facts_about(spec, task, parameters, cost, done, accelerator)
+    record = record_of(spec, task, done, folder, accelerator)
     session = Session.of(accelerator, done.tested, task, done.precision)
-    tests = Tests(rows=untested_rows(spec, task, facts))
-    if facts.status == "complete":
-        tests = test_run(spec, session, facts, report)
+    tests = Tests(rows=untested_rows(spec, task, record))
+    if record.status == "complete":
+        tests = test_run(spec, session, record, report)
     if accelerator.is_main_process:
         alone = session.alone()
         probed = []
-        if facts.status == "complete":
+        if record.status == "complete":
             save_examples(spec, alone, tests.stop, folder)
             probed = probe_run(replace(alone, precision="fp32"), spec.evaluation, folder, report)
         folder.save(folder.model_path, done.tested.state_dict())
         if tests.correct:
             folder.save(folder.answers_path, tests.correct)
-        made = read_record(folder)
-        result = Result(
-            **facts_of(facts),
-            reason=done.progress.reason,
-            data_wait_share=round(done.progress.waited / max(done.progress.seconds, 1e-9), 5),
-            processes=accelerator.num_processes,
-            threads=torch.get_num_threads(),
-            versions=package_versions(),
-            version=made["version"] if made else "",
-            command=repeat_command(spec),
-            trained_as=done.progress.trained_as,
+        record = replace(
+            record,
             set_aside=folder.notes,
-            batch_parts=done.progress.parts,
             test_batches_cut=session.cut,
-            **(done.pruned.facts() if done.pruned else {}),
             recovery=tests.recovery,
             inside=probed,
             exits=tests.exits,
             stopping=tests.stopping,
-            rows=tests.rows,
+            rows=[plain(row) for row in tests.rows],
         )
-        folder.finish(result.to_dict())
+        folder.finish(record)
     accelerator.wait_for_everyone()
     return folder.result()
 
 
-def facts_about(
-    spec: RunSpec, task: Task, parameters: int, cost: Cost, done: Trained, accelerator: Accelerator
-) -> Facts:
-    """What is true of a trained run whatever it is tested on."""
-    progress = done.progress
-    return Facts(
+def record_of(
+    spec: RunSpec, task: Task, done: Trained, folder: RunFolder, accelerator: Accelerator
+) -> Result:
+    """What there is to record of a trained run before it is tested."""
+    progress, made = done.progress, read_record(folder)
+    return Result(
         run_id=spec.run_id,
         task=spec.task,
         paradigm=spec.paradigm,
@@ -139,19 +127,29 @@ def facts_about(
         preset=spec.preset,
         train_difficulty=task.spec.level(spec.train_difficulty),
         train_samples=spec.train_samples,
-        parameters=parameters,
+        parameters=count_parameters(done.tested),
         active_parameters=active_parameters(done.tested),
         train_iterations=done.tested.train_iterations,
         max_iterations=done.tested.max_iterations,
         difficulty_name=task.spec.difficulty_label,
         chance=task.spec.chance,
-        train_flops=trained_flops(spec, cost, progress),
+        train_flops=trained_flops(spec, train_cost(spec, task, done.tested), progress),
         train_seconds=round(progress.seconds, 3),
         steps=progress.step,
         examples_seen=progress.step * spec.train.batch_size,
         precision=done.precision,
         device=device_name(accelerator.device),
         status=progress.status,
+        reason=progress.reason,
+        data_wait_share=round(progress.waited / max(progress.seconds, 1e-9), 5),
+        processes=accelerator.num_processes,
+        threads=torch.get_num_threads(),
+        versions=package_versions(),
+        version=made["version"] if made else "",
+        command=repeat_command(spec),
+        trained_as=progress.trained_as,
+        batch_parts=progress.parts,
+        **(done.pruned.facts() if done.pruned else {}),
     )
 
 
@@ -177,7 +175,7 @@ def train_cost(spec: RunSpec, task: Task, model: Paradigm) -> Cost:
     """FLOPs of one training problem, counted on a copy so that no state of the network is
     touched."""
     one = task.sample(spec.train_difficulty, 1, seed=spec.data_seed, split="train").inputs
-    return count_cost(copy.deepcopy(model), one)
+    return count_cost(copy.deepcopy(model).cpu(), one)
 
 
 def trained_flops(spec: RunSpec, cost: Cost, progress: Progress) -> float:

@@ -11,15 +11,15 @@ choice is in OUT/search.json.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
-from comparisons.execution.run import build, trained
+from comparisons.execution.run import build, record_of, trained
 from comparisons.execution.study import Tracking, process_place, run_all
 from comparisons.hardware import device_name
 from comparisons.planning.match import parameters_of, solve_width
@@ -28,6 +28,7 @@ from comparisons.provenance.review import begin
 from comparisons.storage.run_folder import RunFolder
 from comparisons.training.loop import validate
 from foundations.files import write_atomically
+from foundations.records.result import Result
 from foundations.records.spec import SCHEMA, RunSpec
 from paradigms import paradigm_options
 
@@ -110,7 +111,7 @@ def run_trial(
     folder: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
-) -> dict[str, Any]:
+) -> Result:
     """Train a trial and judge it on validation problems. Returns its result."""
     if accelerator.is_main_process:
         folder.open()
@@ -122,9 +123,9 @@ def run_trial(
     if done.progress.status == "complete":
         scores = validate(spec, task, done.tested, accelerator, done.precision)
     if accelerator.is_main_process:
-        status = {"status": done.progress.status, "train_seconds": done.progress.seconds}
-        aside = {"set_aside": folder.notes} if folder.notes else {}
-        folder.finish({"run_id": spec.run_id, **status, **scores, **aside, "rows": []})
+        record = record_of(spec, task, done, folder, accelerator)
+        loss, accuracy = scores.get("loss"), scores.get("accuracy")
+        folder.finish(replace(record, set_aside=folder.notes, loss=loss, accuracy=accuracy))
     accelerator.wait_for_everyone()
     return folder.result()
 
@@ -202,7 +203,7 @@ def choose(plan: Plan, out: Path, count: int, widths: bool) -> tuple[Plan, dict[
                     {
                         "learning_rate": setting.learning_rate,
                         "width": setting.width,
-                        **{k: result.get(k) for k in ("status", "accuracy", "loss", "run_id")},
+                        **{k: getattr(result, k) for k in ("status", "accuracy", "loss", "run_id")},
                         "steps": trial(largest, setting).train.steps,
                         "n_validation": largest.train.validation_samples,
                     }
@@ -214,12 +215,12 @@ def choose(plan: Plan, out: Path, count: int, widths: bool) -> tuple[Plan, dict[
     return replace(plan, runs=runs), {"searches": table}
 
 
-def _result(out: Path, spec: RunSpec) -> dict[str, Any]:
+def _result(out: Path, spec: RunSpec) -> Result:
     folder = RunFolder(out / "search", spec)
-    return folder.result() if folder.complete else {"status": "not finished"}
+    return folder.result() if folder.complete else Result.from_dict({"status": "not finished"})
 
 
-def _rank(result: dict[str, Any]) -> tuple[float, float]:
-    if result.get("status") != "complete":
-        return (0.0, torch.inf)
-    return (-result["accuracy"], result["loss"])
+def _rank(result: Result) -> tuple[float, float]:
+    if result.accuracy is None or result.loss is None:
+        return (0.0, math.inf)
+    return (-result.accuracy, result.loss)

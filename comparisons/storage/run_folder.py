@@ -27,6 +27,7 @@ from comparisons.storage.tensors import (
 from foundations.errors import one_line
 from foundations.files import abandoned, write_atomically
 from foundations.records.reading import read_result, read_spec
+from foundations.records.result import Result
 from foundations.records.spec import EvaluationSpec, RunSpec, canonical
 
 
@@ -167,7 +168,7 @@ class RunFolder:
         for other in filter(usable, self._same_training()):
             try:
                 made = other.result()
-                if (made.get("device"), made.get("processes")) == (device, processes):
+                if (made.device, made.processes) == (device, processes):
                     self._take(other)
                     return other
             except (Damaged, FileNotFoundError, ValueError):
@@ -333,15 +334,15 @@ class RunFolder:
                 continue
         self.write(self.metrics_path, "".join(kept))
 
-    def finish(self, result: dict[str, Any]) -> None:
+    def finish(self, result: Result) -> None:
         """Write the result: from now on the run is complete. It names the claim that it was made
         under, if any."""
-        claim = {"claim": self.held.token} if self.held else {}
-        self.write(self.result_path, json.dumps({**claim, **result}, indent=1))
+        claimed = replace(result, claim=self.held.token if self.held else "")
+        self.write(self.result_path, json.dumps(claimed.to_dict(), indent=1))
         # Taken over in that very moment: the file is whole, and the other process puts its own in
         # its place.
         self.check()
 
-    def result(self) -> dict[str, Any]:
+    def result(self) -> Result:
         """The stored result; errors as of `read_result`."""
         return read_result(self.path)

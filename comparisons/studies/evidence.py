@@ -14,6 +14,7 @@ from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import Damaged, load_tensors
 from foundations.measures import peak
 from foundations.records.made import Made
+from foundations.records.result import Result
 from foundations.records.spec import RunSpec
 
 FEWEST_SEEDS = 3
@@ -107,18 +108,18 @@ class Evidence:
 
     def __init__(self, out: Path, runs: Sequence[RunSpec]) -> None:
         self.out, self.runs = out, tuple(runs)
-        self._results: dict[str, dict[str, Any] | None] = {}
+        self._results: dict[str, Result | None] = {}
 
-    def result(self, spec: RunSpec) -> dict[str, Any] | None:
+    def result(self, spec: RunSpec) -> Result | None:
         """The stored result of a run, None if it is not there, not readable, not of this very spec
         or not complete."""
         if spec.run_id not in self._results:
             folder = RunFolder(self.out, spec)
-            result = folder.result() if folder.complete else {}
-            self._results[spec.run_id] = result if result.get("seed") == spec.seed else None
+            result = folder.result() if folder.complete else None
+            self._results[spec.run_id] = result if result and result.seed == spec.seed else None
         return self._results[spec.run_id]
 
-    def _selected(self, selector: RunSelector) -> Iterator[tuple[RunSpec, dict[str, Any] | None]]:
+    def _selected(self, selector: RunSelector) -> Iterator[tuple[RunSpec, Result | None]]:
         """The runs selected, each with its result. ValueError for two of one seed."""
         seeds = set()
         for spec in self.runs:
@@ -140,7 +141,7 @@ class Evidence:
             if result is None:
                 continue
             made[spec.seed] = made_by(result)
-            if result.get("status") in ("diverged", "collapsed"):
+            if result.status in ("diverged", "collapsed"):
                 accuracy[spec.seed] = 0.0
                 n = n or spec.evaluation.samples  # it would have been tested on
                 continue
@@ -158,7 +159,7 @@ class Evidence:
         solve nothing, or were not tested there, left out."""
         first = {}
         for spec, result in self._selected(selector):
-            if result is None or result.get("status") != "complete":
+            if result is None or result.status != "complete":
                 continue
             rows = _rows(result, selector, "fixed")
             curve = {row["iterations"]: row["accuracy"] for row in rows}
@@ -171,15 +172,15 @@ class Evidence:
         """By seed, seconds of training a step; runs that took no step, or no time that was
         measured, left out."""
         return {
-            spec.seed: result["train_seconds"] / result["steps"]
+            spec.seed: result.train_seconds / result.steps
             for spec, result in self._selected(selector)
-            if result is not None and result.get("steps") and result.get("train_seconds")
+            if result is not None and result.steps and result.train_seconds
         }
 
     def _solved(
         self,
         spec: RunSpec,
-        result: Mapping[str, Any],
+        result: Result,
         selector: RunSelector,
         row: Mapping[str, Any],
     ) -> np.ndarray | None:
@@ -197,22 +198,22 @@ class Evidence:
         return None if answers is None else answers.numpy().astype(bool)
 
 
-def made_by(result: Mapping[str, Any]) -> str:
+def made_by(result: Result) -> str:
     """`bf16 on AMD EPYC by version 0.2.0`: what must be alike for numbers to be averaged without a
     word."""
-    return str(Made.of(result))
+    return str(Made.of(result.precision, result.device, result.version))
 
 
-def _difficulty(result: Mapping[str, Any], selector: RunSelector) -> Any:
-    return result["train_difficulty"] if selector.difficulty is None else selector.difficulty
+def _difficulty(result: Result, selector: RunSelector) -> Any:
+    return result.train_difficulty if selector.difficulty is None else selector.difficulty
 
 
-def _rows(result: Mapping[str, Any], selector: RunSelector, rule: str) -> list[Mapping[str, Any]]:
+def _rows(result: Result, selector: RunSelector, rule: str) -> list[Mapping[str, Any]]:
     """The rows of a result by an exit rule, of the task and difficulty selected."""
     difficulty, task = _difficulty(result, selector), selector.test_task or selector.task
     return [
         row
-        for row in result.get("rows", ())
+        for row in result.rows
         if row.get("exit_rule") == rule
         and row.get("test_difficulty") == difficulty
         and row.get("test_task", selector.task) == task
@@ -220,34 +221,32 @@ def _rows(result: Mapping[str, Any], selector: RunSelector, rule: str) -> list[M
     ]
 
 
-def _row(result: Mapping[str, Any], selector: RunSelector) -> Mapping[str, Any] | None:
+def _row(result: Result, selector: RunSelector) -> Mapping[str, Any] | None:
     """The row of a result that is selected, None where there is none."""
     kind, _, name = selector.rule.partition(":")
     if kind in _STORED_APART:
         return _STORED_APART[kind](result, _difficulty(result, selector), name)
-    if result.get("max_iterations") is not None:  # it has one answer, whatever the rule
+    if result.max_iterations is not None:  # it has one answer, whatever the rule
         rows, most = _rows(result, selector, "validated"), None
     else:
         rows, most = _rows(result, selector, selector.rule), selector.iterations
     if most is not None:
-        most = result["train_iterations"] if most == "trained" else most
+        most = result.train_iterations if most == "trained" else most
         rows = [row for row in rows if row["iterations"] <= most] or rows
     return max(rows, key=lambda row: row["iterations"], default=None)
 
 
-def _recovered(
-    result: Mapping[str, Any], difficulty: float, perturbation: str
-) -> Mapping[str, Any] | None:
+def _recovered(result: Result, difficulty: float, perturbation: str) -> Mapping[str, Any] | None:
     """The last point of the recovery curve of a perturbation."""
-    for curve in result.get("recovery", ()):
+    for curve in result.recovery:
         if curve["blow"] == perturbation and curve["test_difficulty"] == difficulty:
             return {**curve, "accuracy": float(curve["accuracy"][-1])}
     return None
 
 
-def _probed(result: Mapping[str, Any], difficulty: float, name: str) -> Mapping[str, Any] | None:
+def _probed(result: Result, difficulty: float, name: str) -> Mapping[str, Any] | None:
     """A share of filters, as if filters were the problems."""
-    for facts in result.get("inside", ()):
+    for facts in result.inside:
         share = facts.get("filters", {}).get(name)
         if facts["test_difficulty"] == difficulty and share is not None:
             filters = facts["filters"]["filters"] - facts["filters"]["never_active"]

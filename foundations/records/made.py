@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from foundations.errors import one_line
 
@@ -21,10 +20,10 @@ class Made(NamedTuple):
     version: str
 
     @staticmethod
-    def of(result: Mapping[str, Any]) -> Made:
-        """From a run's stored result."""
+    def of(precision: object, device: object, version: object) -> Made:
+        """From what a run's result says of each; nothing is "unknown"."""
         precision, device, version = (
-            one_line(result.get(key) or "unknown") for key in ("precision", "device", "version")
+            one_line(value or "unknown") for value in (precision, device, version)
         )
         # "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz": the clock is no other kind.
         model = re.sub(r"\((R|TM|C)\)|\bCPU @.*", "", device)

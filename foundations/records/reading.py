@@ -11,7 +11,8 @@ import pandas as pd
 
 from foundations.errors import one_line
 from foundations.files import part_of
-from foundations.records.columns import COLUMNS, WORDS, labels
+from foundations.records.labels import labels
+from foundations.records.result import COLUMNS, WORDS, Result
 from foundations.records.spec import RunSpec
 
 
@@ -30,7 +31,7 @@ def read_spec(folder: Path) -> RunSpec:
     return RunSpec.from_dict(read_json(folder / "spec.json"))
 
 
-def read_result(folder: Path) -> dict[str, Any]:
+def read_result(folder: Path) -> Result:
     """The result of a run's folder. ValueError unless it is a whole one, FileNotFoundError where
     there is none."""
     stored = read_json(folder / "result.json")
@@ -45,7 +46,7 @@ def read_result(folder: Path) -> dict[str, Any]:
                 raise ValueError(f"result.json has {str(value)[:40]!r} for {name}")
     if not all(isinstance(row, dict) for row in rows):
         raise ValueError("result.json has rows that are none")
-    return stored
+    return Result.from_dict(stored)
 
 
 def _fits(column: str, value: Any) -> bool:
@@ -63,13 +64,13 @@ def collect(out: Path) -> tuple[pd.DataFrame, list[str]]:
     for path in sorted((out / "runs").glob("*/result.json")):
         try:
             spec = read_spec(path.parent)
-            rows += read_result(path.parent)["rows"]
+            rows += read_result(path.parent).rows
             specs.append(spec)
         except (ValueError, OSError) as error:
             odd.append(f"{path.parent.name}: {one_line(error)}")
     table = pd.DataFrame(rows)
     own = [row for row in rows if row.get("test_task", row.get("task")) == row.get("task")]
-    units = {row.get("task"): row.get("difficulty_name") or "difficulty" for row in own}
+    units = {str(row.get("task")): str(row.get("difficulty_name") or "difficulty") for row in own}
     named = labels(specs, units)
     if len(table):
         table["label"] = table["run_id"].map(named)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from foundations.records.spec import default_of
@@ -66,15 +67,17 @@ class Row(Facts):
 
 @dataclass(frozen=True, kw_only=True)
 class Result(Facts):
-    """Everything that is recorded of a run.
+    """Everything that is recorded of a run. Of an older version's record, or of a trial's in a
+    search, fields may be None.
 
     reason: why training ended as it did. data_wait_share: of the training time. version: of this
-    library, command: what repeats the run, trained_as: the run whose training was taken over.
-    set_aside: files found damaged. batch_parts, test_batches_cut: in how many parts a training
-    batch, and how many test batches, had to be cut for the device's memory. layer_weights (kept and
-    all, by layer), empty_layers and scoring_seconds: of pruning. recovery: accuracy after each
-    perturbation. inside: what the probes found. exits, stopping: how many problems each rule
-    answered when, and what stopping really costs.
+    library, command: what repeats the run, trained_as: the run whose training was taken over,
+    claim: under which it was written. set_aside: files found damaged. batch_parts,
+    test_batches_cut: in how many parts a training batch, and how many test batches, had to be cut
+    for the device's memory. layer_weights (kept and all, by layer), empty_layers and
+    scoring_seconds: of pruning. recovery: accuracy after each perturbation. inside: what the probes
+    found. exits, stopping: how many problems each rule answered when, and what stopping really
+    costs. rows: see `Row`. loss, accuracy: on validation problems, of a trial.
     """
 
     reason: str
@@ -84,6 +87,7 @@ class Result(Facts):
     versions: dict[str, str]
     command: str
     version: str = ""
+    claim: str = ""
     trained_as: str = ""
     set_aside: list[str] = field(default_factory=list)
     batch_parts: int = 1
@@ -95,11 +99,28 @@ class Result(Facts):
     inside: list[dict[str, Any]] = field(default_factory=list)
     exits: list[dict[str, Any]] = field(default_factory=list)
     stopping: list[dict[str, Any]] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    loss: float | None = None
+    accuracy: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for `result.json`; what has nothing to say is left out."""
-        return _plain(self) | {"rows": [_plain(row) for row in self.rows]}
+        return plain(self) | {"rows": self.rows}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Result:
+        """The inverse of `to_dict`; fields that nobody knows any more are dropped."""
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            default = default_of(f)
+            values[f.name] = stored.get(f.name, None if default is MISSING else default)
+        return cls(**values)
+
+
+#: The columns of the table of results. label: what runs alike but for seed and samples are called.
+COLUMNS = ("run_id", "task", "paradigm", "label", *(f.name for f in fields(Row)[3:]))
+#: The columns that hold words; the others hold numbers.
+WORDS = frozenset(("label", *(f.name for f in fields(Row) if f.type == "str")))
 
 
 def facts_of(record: Facts) -> dict[str, Any]:
@@ -107,6 +128,7 @@ def facts_of(record: Facts) -> dict[str, Any]:
     return {f.name: getattr(record, f.name) for f in fields(Facts)}
 
 
-def _plain(record: Any) -> dict[str, Any]:
+def plain(record: Facts) -> dict[str, Any]:
+    """The fields of a record that are not as they are by default."""
     values = {f.name: (getattr(record, f.name), default_of(f)) for f in fields(record)}
     return {name: value for name, (value, default) in values.items() if value != default}

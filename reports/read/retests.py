@@ -28,8 +28,8 @@ _TRAINING = ["task", "paradigm", "seed", "preset", "train_difficulty", "train_sa
 def made_of(row: pd.Series, run: Run | None) -> Made:
     """What made a run, from a row of the table and its result."""
     result = run.result if run else {}
-    facts = {name: row[name] or result.get(name) for name in ("precision", "device")}
-    return Made.of({**facts, "version": result.get("version")})
+    precision, device = (row[name] or result.get(name) for name in ("precision", "device"))
+    return Made.of(precision, device, result.get("version"))
 
 
 def merge_tests(rows: pd.DataFrame, runs: dict[str, Run]) -> pd.DataFrame:

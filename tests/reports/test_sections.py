@@ -16,7 +16,7 @@ import pytest
 from made_records import make_records, page_of, rewrite, said, sections_of, table_of
 
 from comparisons.studies.evidence import made_by
-from foundations.records.columns import labels
+from foundations.records.labels import labels
 from foundations.records.made import Made
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import figures_of, section_figures
@@ -406,8 +406,8 @@ def test_a_run_without_a_number_sets_nothing_apart(seeds):
 
 def test_a_kind_of_machine_is_its_model_in_the_report_and_in_verdicts():
     slow, fast = (f"Intel(R) Xeon(R) Gold 6230 CPU @ {clock}GHz" for clock in ("2.10", "2.50"))
-    made = Made.of({"precision": "bf16", "device": slow, "version": "0.2.0"})
-    assert made == Made.of({"precision": "bf16", "device": fast, "version": "0.2.0"})
+    made = Made.of("bf16", slow, "0.2.0")
+    assert made == Made.of("bf16", fast, "0.2.0")
     assert str(made) == "bf16 on Intel Xeon Gold 6230 by version 0.2.0"
     assert made_by({}) == "unknown on unknown by version unknown"
 

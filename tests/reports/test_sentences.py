@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made_records import page_of
 from sentence_checks import faults, read_page
 
-from foundations.records.columns import labels
+from foundations.records.labels import labels
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import section_figures
 from reports.read.formats import span

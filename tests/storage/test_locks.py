@@ -29,6 +29,7 @@ from comparisons.storage.leases import ClaimLost, read_claim
 from comparisons.storage.run_folder import RunFolder, folder_trouble
 from foundations import files
 from foundations.files import HOST, abandoned, part_of, write_atomically
+from foundations.records.result import Result
 from foundations.records.spec import RunSpec
 from reports.read.load import load_records
 
@@ -308,11 +309,14 @@ def take_over(folder: RunFolder) -> None:
     (folder.path / leases.CLAIM).write_text(json.dumps(stored))
 
 
-RESULT = {"status": "complete", "rows": []}
+def finished(folder: RunFolder) -> Result:
+    return Result.from_dict({"run_id": folder.path.name, "status": "complete"})
+
+
 WRITES = {
     "a line of metrics": lambda f: f.log(step=2, split="train"),
     "metrics begun again": lambda f: f.forget_metrics_after(0),
-    "the result": lambda f: f.finish({"run_id": f.path.name, **RESULT}),
+    "the result": lambda f: f.finish(finished(f)),
     "weights": lambda f: f.save(f.model_path, {"w": torch.zeros(2)}),
     "what was damaged": lambda f: f._set_aside(f.metrics_path, "is damaged"),
     "the whole folder": lambda f: f.open(),
@@ -381,8 +385,8 @@ def test_a_result_written_in_the_moment_of_being_taken_over_is_whole(folder, mon
 
         monkeypatch.setattr(os, "replace", late)
         with pytest.raises(ClaimLost):
-            folder.finish({"run_id": folder.path.name, **RESULT})
-        assert folder.result()["claim"] == folder.held.token
+            folder.finish(finished(folder))
+        assert folder.result().claim == folder.held.token
 
 
 def test_a_line_written_in_the_moment_of_being_taken_over_is_seen_by_nobody(folder, monkeypatch):
@@ -407,9 +411,9 @@ def test_without_a_claim_there_is_nothing_to_check(folder):
     """Processes that train one run together hold it against nobody."""
     folder.open()
     folder.log(step=1)
-    folder.finish({"run_id": folder.path.name, **RESULT})
+    folder.finish(finished(folder))
     assert folder.complete
-    assert "claim" not in folder.result()
+    assert not folder.result().claim
 
 
 # File systems.
@@ -467,7 +471,7 @@ def test_what_is_refused_is_named_by_its_own_name_and_not_by_that_of_its_part(fo
     folder.open()
     monkeypatch.setattr(os, "replace", refused)
     with pytest.raises(PermissionError) as caught:
-        folder.finish({"run_id": folder.path.name, **RESULT})
+        folder.finish(finished(folder))
     trouble = folder_trouble(folder.out, caught.value)
     assert str(trouble).startswith(f"{folder.result_path} can't be opened, made or replaced")
 

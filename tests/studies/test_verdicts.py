@@ -33,6 +33,7 @@ from comparisons.studies.verdicts import (
     takes_longer,
 )
 from foundations.files import write_atomically
+from foundations.records.result import Result
 
 N = 400
 SMALL = {("paradigm", "width"): 8}
@@ -84,7 +85,7 @@ def store(out, spec, accuracy, *, solved=None, status="complete", **more):
         "rows": rows if status == "complete" else [],
         **more,
     }
-    folder.finish(result)
+    folder.finish(Result.from_dict(result))
     save_tensors(
         folder.answers_path, {"maze/13/validated": torch.from_numpy(solved.astype(np.uint8))}
     )

@@ -1,4 +1,4 @@
-"""The columns of the table of results, and what the runs in it are called."""
+"""What the runs in the table of results are called."""
 
 from __future__ import annotations
 
@@ -7,62 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from foundations.records.spec import RunSpec, TrainSpec, default_of
-
-COLUMNS = (
-    "run_id",
-    "task",
-    "paradigm",
-    "label",
-    "seed",
-    "preset",
-    "train_difficulty",
-    "train_samples",
-    "parameters",
-    "active_parameters",
-    "train_iterations",
-    "max_iterations",
-    "test_task",
-    "test_difficulty",
-    "difficulty_name",
-    "difficulty_label",
-    "iterations",
-    "exit_rule",
-    "exit_iterations_mean",
-    "accuracy",
-    "element_accuracy",
-    "n_test",
-    "ci_low",
-    "ci_high",
-    "chance",
-    "flops_per_example",
-    "train_flops",
-    "train_seconds",
-    "steps",
-    "examples_seen",
-    "precision",
-    "device",
-    "status",
-)
-
-
-#: The columns that hold words; the others hold numbers.
-WORDS = frozenset(
-    (
-        "run_id",
-        "task",
-        "paradigm",
-        "label",
-        "preset",
-        "test_task",
-        "difficulty_name",
-        "difficulty_label",
-        "exit_rule",
-        "precision",
-        "device",
-        "status",
-    )
-)
-
 
 _TRAINED_ON = "trained on"
 
