@@ -18,6 +18,7 @@ from made_records import make_records, page_of, rewrite, said, sections_of, tabl
 from comparisons.studies.evidence import made_by
 from foundations.records.labels import labels
 from foundations.records.made import Made
+from foundations.records.result import Result
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import figures_of, section_figures
 from reports.figures.drawing import Style
@@ -409,7 +410,7 @@ def test_a_kind_of_machine_is_its_model_in_the_report_and_in_verdicts():
     made = Made.of("bf16", slow, "0.2.0")
     assert made == Made.of("bf16", fast, "0.2.0")
     assert str(made) == "bf16 on Intel Xeon Gold 6230 by version 0.2.0"
-    assert made_by({}) == "unknown on unknown by version unknown"
+    assert made_by(Result.from_dict({})) == "unknown on unknown by version unknown"
 
 
 # Figures that would compare nothing.

@@ -345,8 +345,8 @@ def test_runs_made_in_unlike_ways_are_not_averaged_without_a_word(specs, tmp_pat
     evidence = Evidence(tmp_path, specs["dt_net_recall"][:3])
     line = judge(reaches(FIRST, 0.1), evidence).numbers[0]
     assert "unlike ways" in line
-    assert f"80.0 % in {made_by(LIKE | change)} (seed 2)" in line
-    assert f"50.0 % in {made_by(LIKE)} (seeds 0, 1)" in line
+    assert f"80.0 % in {made_by(Result.from_dict(LIKE | change))} (seed 2)" in line
+    assert f"50.0 % in {made_by(Result.from_dict(LIKE))} (seeds 0, 1)" in line
     assert said in line
 
 
