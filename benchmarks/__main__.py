@@ -19,7 +19,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
-from accelerate import Accelerator
 
 from benchmarks.cases import (
     CONVOLUTIONS,
@@ -39,6 +38,7 @@ from comparisons.hardware import (
 )
 from comparisons.testing.cost import count_cost
 from comparisons.testing.evaluation import evaluate, recorded_iterations
+from comparisons.testing.session import Session
 from foundations.command import Parser, whole_number, writable_file
 from foundations.files import write_atomically
 from paradigms import build_paradigm
@@ -200,12 +200,12 @@ def sweep(case: Sweep, device: torch.device, repeats: int) -> list[Row]:
         fast = fast.to(memory_format=torch.channels_last)
     precision = resolve_precision("auto", device)
     record = recorded_iterations(case.iterations, plain.train_iterations)
-    accelerator = Accelerator(cpu=device.type == "cpu")
+    session = Session(fast, task, device, precision)
 
     def streamed() -> None:
         evaluate(
-            fast, task, case.difficulty, split="test", count=case.problems, seed=0,
-            iterations=case.iterations, record=record, accelerator=accelerator, precision=precision,
+            session, case.difficulty, split="test", count=case.problems, seed=0,
+            iterations=case.iterations, record=record,
         )  # fmt: skip
 
     def spelt_out() -> None:

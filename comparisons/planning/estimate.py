@@ -217,16 +217,9 @@ def measure(spec: RunSpec, device: torch.device, together: int, budget: float) -
 def _training_step_seconds(
     spec: RunSpec, task: Task, model: Paradigm, device: torch.device, size: int, budget: float
 ) -> float:
-    train = spec.train
-    learner = Learner(
-        model,
-        task,
-        alpha=train.alpha,
-        label_smoothing=train.label_smoothing,
-        precision=resolve_precision(train.precision, device),
-        shared=False,
-    )
-    optimizer = make_optimizer(model, train)
+    precision = resolve_precision(spec.train.precision, device)
+    learner = Learner(model, task, spec.train, precision, shared=False)
+    optimizer = make_optimizer(model, spec.train)
     made = task.sample(spec.train_difficulty, size, seed=spec.data_seed, split="train")
     batch = made.to(device)
     most = model.train_iterations

@@ -100,14 +100,7 @@ def _first_step(spec: RunSpec, task: Task, model: Paradigm) -> list[list[float]]
     if model.pruning and model.pruning.criterion != "imp":  # imp scores a network that was trained
         prune(spec, task, model, cpu, lambda number, pruned: {})
     iterations = model.train_iterations
-    learner = Learner(
-        model,
-        task,
-        alpha=train.alpha,
-        label_smoothing=train.label_smoothing,
-        precision="fp32",
-        shared=False,
-    ).train()
+    learner = Learner(model, task, train, "fp32", shared=False).train()
     optimizer = make_optimizer(model, train)
     count = min(LOOKED_AT, spec.train_samples)
     batch = task.sample(spec.train_difficulty, count, seed=spec.data_seed, split="train")

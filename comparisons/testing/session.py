@@ -107,7 +107,8 @@ class Session:
         if not size:
             one = self.task.sample(difficulty, 1, split="validation").inputs
             size = min(max(SITES_PER_BATCH // one[0, 0].numel(), 1), count, MOST_PROBLEMS)
-        return np.split(np.arange(start, count), range(size, count - start, size))
+        numbers = np.arange(start, count)
+        return np.split(numbers, range(size, len(numbers), size)) if len(numbers) else []
 
     def each(
         self,

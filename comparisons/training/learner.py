@@ -11,6 +11,7 @@ from torch.nn.utils import parametrize
 
 from comparisons.hardware import autocast, float32_as
 from comparisons.training.compiling import compiled_parts, in_place
+from foundations.records.spec import TrainSpec
 from paradigms.base import Paradigm
 from paradigms.layers import channels_last
 from tasks.base import Batch, Task
@@ -37,26 +38,26 @@ class Learner(nn.Module):
 
     The loss is (1 - alpha) L(all iterations) + alpha L(progressive) for networks it makes sense
     for, else L(all iterations). With alpha = 1 the full pass is not run, with alpha = 0 the
-    progressive one is not. shared: whether other processes, if there are any, hold the rest of the
-    batch. compiled: whether `running` compiles the network's parts.
+    progressive one is not. train: gives alpha and the smoothing of labels. shared: whether other
+    processes, if there are any, hold the rest of the batch. compiled: whether `running` compiles
+    the network's parts.
     """
 
     def __init__(
         self,
         model: Paradigm,
         task: Task,
-        *,
-        alpha: float,
-        label_smoothing: float,
+        train: TrainSpec,
         precision: str,
+        *,
         shared: bool = True,
         compiled: bool = False,
     ) -> None:
         super().__init__()
         self.model = model
         self.task = task
-        self.alpha = alpha if model.progressive and model.max_iterations is None else 0.0
-        self.label_smoothing = label_smoothing
+        self.alpha = train.alpha if model.progressive and model.max_iterations is None else 0.0
+        self.label_smoothing = train.label_smoothing
         self.precision = precision
         self.shared = shared
         self._parts = compiled_parts(model) if compiled else {}

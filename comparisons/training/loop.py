@@ -160,14 +160,7 @@ class Training:
         average = None
         if train.average:
             average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(train.average))
-        learner: torch.nn.Module = Learner(
-            model,
-            task,
-            alpha=train.alpha,
-            label_smoothing=train.label_smoothing,
-            precision=precision,
-            compiled=train.compile,
-        )
+        learner: torch.nn.Module = Learner(model, task, train, precision, compiled=train.compile)
         optimizer = make_optimizer(model, train)
         progress, best = _restore(folder, model, average, optimizer, accelerator)
         learner, optimizer = accelerator.prepare(learner, optimizer)

@@ -197,15 +197,8 @@ def shuffled(masks: Mapping[str, Tensor], generator: torch.Generator) -> Scores:
 def scoring_loss(spec: RunSpec, task: Task, model: Paradigm, batch: Batch) -> Callable[[], Tensor]:
     """The loss that training minimises, on one batch, in float32 and as the first step would draw
     it."""
-    train = spec.train
-    learner = Learner(
-        model,
-        task,
-        alpha=train.alpha,
-        label_smoothing=train.label_smoothing,
-        precision="fp32",
-        shared=False,  # every process scores by the whole batch
-    )
+    # Every process scores by the whole batch.
+    learner = Learner(model, task, spec.train, "fp32", shared=False)
     skipped, kept = progressive_draw(model.train_iterations, spec.seed, 0)
     if learner.alpha > 0:
         # The draw decides how deep gradients reach; for scores that are to hold for all steps they

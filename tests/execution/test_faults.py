@@ -22,6 +22,7 @@ from commands import ENVIRONMENT, ONE, SEVERAL, changed, comparable, start, wait
 from comparisons.cli import main
 from comparisons.provenance.fingerprint import LOOKED_AT
 from comparisons.storage.run_folder import RunFolder
+from comparisons.testing.session import Session
 from comparisons.training.learner import Learner
 
 # Memory.
@@ -67,20 +68,32 @@ def test_a_run_that_no_cut_helps_is_named_and_the_others_are_done(tmp_path, monk
 def test_test_problems_that_memory_cannot_hold_are_tested_in_parts_with_the_same_answers(
     tmp_path, monkeypatch
 ):
-    from comparisons.testing import evaluation
+    study = [*ONE, "--workers=1", "--set=evaluation.inside=5", "--set=evaluation.blows=noise,other"]
+    assert main([*study, f"--out={tmp_path / 'whole'}"]) == 0
+    each = Session.each
 
-    assert main([*ONE, "--workers=1", f"--out={tmp_path / 'whole'}"]) == 0
-    whole = evaluation._score
+    def limited(self, measure, *rest, **more):
+        def failing(batch, indices):
+            measured = measure(batch, indices)  # fails at its end, when everything was computed
+            if len(batch) > 3:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            return measured
 
-    def limited(model, task, batch, *rest):
-        whole(model, task, batch, *rest)  # fails at its end, when sums have been added to
-        if len(batch) > 3:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return each(self, failing, *rest, **more)
 
-    monkeypatch.setattr(evaluation, "_score", limited)
-    assert main([*ONE, "--workers=1", f"--out={tmp_path / 'cut'}"]) == 0
-    (run,) = (tmp_path / "cut" / "runs").iterdir()
-    assert json.loads((run / "result.json").read_text())["test_batches_cut"] > 0
+    monkeypatch.setattr(Session, "each", limited)
+    assert main([*study, f"--out={tmp_path / 'cut'}"]) == 0
+    whole, cut = (
+        json.loads(next((tmp_path / name / "runs").glob("*/result.json")).read_text())
+        for name in ("whole", "cut")
+    )
+    assert "test_batches_cut" not in whole
+    assert cut["test_batches_cut"] > 0
+    assert cut["recovery"] == whole["recovery"]
+    for mine, theirs in zip(cut["inside"], whole["inside"], strict=True):
+        assert mine["limits"] == theirs["limits"]
+        assert mine["rest"]["median"] == pytest.approx(theirs["rest"]["median"], abs=1e-5)
+    assert {c["n_test"] for c in cut["stopping"]} == {c["n_test"] for c in whole["stopping"]}
     tables = [
         pd.read_parquet(tmp_path / name / "results.parquet")[
             [

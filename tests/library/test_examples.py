@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comparisons.execution.run import pictured
+from comparisons.execution.examples import pictured
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=32), st.integers(1, 12))

@@ -286,9 +286,11 @@ def test_another_tasks_records_are_not_shown_for_it(copy):
 
 
 def test_every_perturbation_has_a_title():
-    from comparisons.probes.perturbations import MOVES, STATE_BLOWS, SWAPS
+    from comparisons.probes.perturbations import OF_STATES, SWAP
+    from tasks import task_class, task_names
 
-    assert set(PERTURBATIONS) == {*STATE_BLOWS, *SWAPS, *MOVES}
+    offered = {name for task in task_names() for name in task_class(task).perturbations}
+    assert set(PERTURBATIONS) == {*OF_STATES, SWAP, *offered}
 
 
 @pytest.mark.browser

@@ -23,6 +23,7 @@ from comparisons.training import compiling
 from comparisons.training.compiling import compiled_parts, in_place
 from comparisons.training.learner import Learner
 from comparisons.training.loop import train_run
+from foundations.records.spec import TrainSpec
 
 ACCELERATOR = Accelerator(cpu=True)
 SMALLEST = {"dt_net_recall": {"width": 8, "iterations": 6}, "narrow_resnet18": {"width": 8}}
@@ -92,8 +93,7 @@ def test_losses_and_gradients_are_those_of_the_plain_network(paradigm, traced, t
     batch = task.sample(9, 4, seed=0, split="train")
     found = []
     for compiled in (False, True):
-        given = {"alpha": 0.5, "label_smoothing": 0.0, "precision": "fp32", "compiled": compiled}
-        learner = Learner(model, task, **given)
+        learner = Learner(model, task, TrainSpec(alpha=0.5), "fp32", compiled=compiled)
         with learner.running():
             loss = learner(batch, 2, 3)
             loss.backward()
