@@ -8,8 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import binomtest, norm
-from scipy.stats import t as student
+from scipy.special import (  # scipy.stats takes half a second to import
+    bdtr,
+    ndtr,
+    ndtri,
+    stdtr,
+    stdtrit,
+)
 
 
 def wilson(
@@ -18,7 +23,7 @@ def wilson(
     """Intervals (low, high) in [0, 1] for shares of `count` independent problems each (Wilson
     1927), elementwise: (0, 1) where the count is unknown or 0, NaN where the share is."""
     share, count = np.asarray(share, float), np.asarray(count, float)
-    z = float(norm.ppf((1 + level) / 2))
+    z = float(ndtri((1 + level) / 2))
     with np.errstate(invalid="ignore", divide="ignore"):
         centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
         half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
@@ -68,7 +73,8 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     only_first = int((first & ~second).sum())
     apart = only_first + int((second & ~first).sum())
-    return 1.0 if not apart else float(binomtest(only_first, apart, 0.5).pvalue)
+    fewer = min(only_first, apart - only_first)
+    return min(1.0, 2 * float(bdtr(fewer, apart, 0.5))) if apart else 1.0
 
 
 def difference(
@@ -105,13 +111,13 @@ def difference(
     else:
         spread = math.sqrt(sum(_binomial_variance(float(v.mean()), n) for v in (a, b)))
         p_problems = _normal_p(mean, spread)
-    half = float(norm.ppf((1 + level) / 2)) * spread
+    half = float(ndtri((1 + level) / 2)) * spread
     p = p_problems
     if len(gaps) > 1:
         deviation = float(gaps.std(ddof=1)) / math.sqrt(len(gaps))
         half = max(half, float(student_half_width(gaps.std(ddof=1), len(gaps), level)))
         if deviation > 0:
-            p = max(p, float(2 * student.sf(abs(mean) / deviation, len(gaps) - 1)))
+            p = max(p, float(2 * stdtr(len(gaps) - 1, -abs(mean) / deviation)))
     return Difference(
         mean,
         max(mean - half, -1.0),
@@ -133,7 +139,7 @@ def _binomial_variance(share: float, n: int) -> float:
 
 
 def _normal_p(mean: float, spread: float) -> float:
-    return float(2 * norm.sf(abs(mean) / spread)) if spread > 0 else float(mean == 0)
+    return float(2 * ndtr(-abs(mean) / spread)) if spread > 0 else float(mean == 0)
 
 
 def cohens_h(first: float, second: float) -> float:
@@ -167,4 +173,4 @@ def student_half_width(deviation: ArrayLike, seeds: ArrayLike, level: float = 0.
     elementwise; NaN for one."""
     seeds = np.asarray(seeds, float)
     with np.errstate(invalid="ignore"):
-        return student.ppf((1 + level) / 2, seeds - 1) * np.asarray(deviation) / np.sqrt(seeds)
+        return stdtrit(seeds - 1, (1 + level) / 2) * np.asarray(deviation) / np.sqrt(seeds)

@@ -111,7 +111,7 @@ def permute(position, size, key):
             return value
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def permute_many(positions, size, key):
     """`permute` for each of int64 `positions`; returns int64."""
     out = np.empty(len(positions), np.int64)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 from commands import ROOT, SMALL, comparable, wait_for
 from safetensors.torch import load_file
+from warm import start
 
 from comparisons.cli import main
 from comparisons.testing.exits import EXIT_RULES
@@ -109,17 +109,9 @@ def test_repeating_the_command_trains_nothing_and_gives_the_same_table(study):
 def test_a_killed_study_goes_on_to_the_same_results_to_the_bit(tmp_path, kill_after_checkpoints):
     arguments = ("--tasks=maze", "--paradigms=dt_net_recall", *SMALL, "--set=train.batch_size=50")
     arguments = tuple(a for a in arguments if a != "--set=train.batch_size=4")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-    def start(out: Path) -> subprocess.Popen:
-        command = [sys.executable, str(ROOT / "compare.py"), *arguments, f"--out={out}"]
-        return subprocess.Popen(
-            command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-        )
-
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert start(whole).wait(300) == 0
-    process = start(killed)
+    assert start(whole, *arguments).wait(300) == 0
+    process = start(killed, *arguments)
     checkpoints: set[int] = set()
 
     def seen() -> bool:
@@ -128,9 +120,9 @@ def test_a_killed_study_goes_on_to_the_same_results_to_the_bit(tmp_path, kill_af
         return len(checkpoints) >= kill_after_checkpoints or process.poll() is not None
 
     wait_for(seen, 120)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
-    assert start(killed).wait(300) == 0
+    assert start(killed, *arguments).wait(300) == 0
     assert comparable(killed) == comparable(whole)
 
 
@@ -294,6 +286,7 @@ def test_networks_trained_on_one_task_are_tested_on_another_of_the_same_shape(tm
     options = ["--preset=smoke", "--paradigms=narrow_resnet18,hgru", "--set=train.steps=2"]
     options += ["--transfer=pathfinder:cabc", "--set=evaluation.samples=12"]
     options += ["--set=train.validation_samples=8", "--set=transfer.size=64"]
+    options += ["--set=hgru.width=4", "--set=hgru.iterations=2"]
     assert main([*options, f"--out={tmp_path}"]) == 0
     table = pd.read_parquet(tmp_path / "results.parquet")
     assert set(table.task) == {"pathfinder"}

@@ -10,14 +10,14 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from commands import ENVIRONMENT, ONE, SEVERAL, changed, comparable, start, wait_for
+from commands import ONE, SEVERAL, changed, comparable, wait_for
+from warm import Warm, start
 
 from comparisons.cli import main
 from comparisons.provenance.fingerprint import LOOKED_AT
@@ -112,6 +112,8 @@ def test_test_problems_that_memory_cannot_hold_are_tested_in_parts_with_the_same
 
 # Disks.
 
+ALONE = (*SEVERAL, "--workers=1")  # in one process
+
 
 @contextlib.contextmanager
 def small_disk(path: Path, size: str):
@@ -126,7 +128,7 @@ def small_disk(path: Path, size: str):
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
-def one_line(process: subprocess.Popen, words: str) -> None:
+def one_line(process: Warm, words: str) -> None:
     """Ends with status 2 and says why in its last line, without a traceback."""
     error = process.communicate(timeout=300)[1]
     assert process.returncode == 2, error[-3000:]
@@ -143,12 +145,12 @@ def test_a_full_disk_is_one_line_and_with_room_again_the_study_goes_on(tmp_path)
         out.mkdir()
         filler = disk / "filler"
         filler.write_bytes(bytes(900_000))
-        one_line(start(out, *SEVERAL), "no space left")
+        one_line(start(out, *ALONE), "no space left")
         filler.unlink()
         (tmp_path / "disk").stat()
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-        assert start(out, *SEVERAL).wait(300) == 0
-        assert start(tmp_path / "whole", *SEVERAL).wait(300) == 0
+        assert start(out, *ALONE).wait(300) == 0
+        assert start(tmp_path / "whole", *ALONE).wait(300) == 0
         assert comparable(out) == comparable(tmp_path / "whole")
 
 
@@ -176,7 +178,7 @@ def test_a_disk_that_fills_up_keeps_the_runs_that_were_finished(tmp_path):
 def test_a_disk_that_becomes_read_only_is_one_line(tmp_path):
     with small_disk(tmp_path / "disk", "64m") as disk:
         out = disk / "out"
-        process = start(out, *changed(SEVERAL, "--set=train.steps=200", "--workers=1"))
+        process = start(out, *changed(ONE, "--set=train.steps=200"), "--workers=1")
         wait_for(lambda: process.poll() is not None or list(out.glob("runs/*/metrics.jsonl")), 60)
         while subprocess.run(
             ["mount", "-o", "remount,ro", str(disk)], capture_output=True
@@ -184,7 +186,7 @@ def test_a_disk_that_becomes_read_only_is_one_line(tmp_path):
             assert process.poll() is None, "ended before the disk could be made read-only"
         one_line(process, "read-only")
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
-        assert start(out, *changed(SEVERAL, "--set=train.steps=200")).wait(300) == 0
+        assert start(out, *changed(ONE, "--set=train.steps=200"), "--workers=1").wait(300) == 0
 
 
 def test_a_results_folder_removed_under_a_study_is_one_line(tmp_path):
@@ -299,9 +301,9 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_kill_at_the_worst_moment_loses_nothing(tmp_path, undisturbed, moment):
-    command = [sys.executable, "-c", DYING, *MOMENTS[moment], *KILLED, f"--out={tmp_path}"]
-    died = subprocess.run(command, env=ENVIRONMENT, capture_output=True, timeout=300, check=False)
-    assert died.returncode == -signal.SIGKILL, died.stderr[-2000:]
+    died = Warm(DYING, *MOMENTS[moment], *KILLED, f"--out={tmp_path}")
+    error = died.communicate(timeout=300)[1]
+    assert died.returncode == -signal.SIGKILL, error[-2000:]
     assert start(tmp_path, *KILLED).wait(300) == 0
     assert comparable(tmp_path) == undisturbed[0]
     assert not (tmp_path / "set-aside").exists()
@@ -311,12 +313,7 @@ def test_a_kill_at_the_worst_moment_loses_nothing(tmp_path, undisturbed, moment)
 def test_an_interrupt_ends_cleanly_says_how_to_go_on_and_exits_130(tmp_path):
     endless = changed(ONE, "--set=train.steps=100000")
 
-    def listen() -> None:
-        """A shell has what it runs in the background ignore interrupts, and tests may be run
-        there."""
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-    process = start(tmp_path, *endless, start_new_session=True, preexec_fn=listen)
+    process = start(tmp_path, *endless, new_session=True)
     wait_for(lambda: process.poll() is not None or list(tmp_path.glob("runs/*/metrics.jsonl")), 60)
     os.killpg(process.pid, signal.SIGINT)
     error = process.communicate(timeout=60)[1]

@@ -350,6 +350,7 @@ def test_estimates_are_of_the_size_of_what_training_takes(tmp_path):
     """Other processes share the cores, so within a factor of ten: a wrong unit or a step left out
     is further off."""
     settings = ("train.steps=150", "evaluation.samples=4", "evaluation.iterations=8")
+    settings += ("paradigm.width=16", "paradigm.iterations=6")
     request = Request(
         ("prefix_sums",), ("feed_forward_recall",), "smoke", settings=parse_settings(settings)
     )

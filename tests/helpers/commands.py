@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -59,12 +57,6 @@ def changed(arguments: tuple[str, ...], *settings: str) -> tuple[str, ...]:
 
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-
-
-def start(out: Path, *arguments: str, **more) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "compare.py"), *arguments, f"--out={out}"]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, env=ENVIRONMENT, **pipes, **more)
 
 
 def halve(path: Path) -> None:

@@ -61,7 +61,7 @@ def test_what_was_right_on_that_page_is_not_held_against_it(wanting):
     assert not [f for f in wanting if any(words in f for words in right)]
 
 
-@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])
 @given(tasks=drawn_tasks())
 def test_no_sentence_goes_beyond_its_table(tmp_path_factory, tasks):
     page = read_page(page_of(write_drawn(tmp_path_factory.mktemp("drawn"), tasks)))
@@ -70,7 +70,7 @@ def test_no_sentence_goes_beyond_its_table(tmp_path_factory, tasks):
     assert all(t.said and t.titles for t in page.tasks if any(t.cells.values()))
 
 
-@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=20, phases=[Phase.explicit, Phase.generate])
 @given(tasks=drawn_tasks(several_trained=True))
 def test_no_sentence_compares_networks_trained_on_different_difficulties(tmp_path_factory, tasks):
     page = read_page(page_of(write_drawn(tmp_path_factory.mktemp("drawn"), tasks)))

@@ -20,8 +20,9 @@ from pathlib import Path
 import filelock
 import pytest
 import torch
-from commands import ENVIRONMENT, ONE, ROOT, changed, comparable, wait_for
+from commands import ONE, ROOT, changed, comparable, wait_for
 from safetensors import SafetensorError
+from warm import Warm
 
 from comparisons.cli import main
 from comparisons.storage import leases
@@ -70,12 +71,10 @@ def share(
 ):
     """Start a study. pause: seconds that each step takes longer. meet: a folder in which two
     processes wait for each other before their first claim."""
-    command = [sys.executable, "-c", SHARING, str(lease), str(pause), apart, str(meet), *study]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen([*command, f"--out={out}"], env=ENVIRONMENT, cwd=ROOT, **pipes)
+    return Warm(SHARING, str(lease), str(pause), apart, str(meet), *study, f"--out={out}")
 
 
-def begun(process: subprocess.Popen, out: Path) -> Path:
+def begun(process: Warm, out: Path) -> Path:
     """The folder of the run, once there is a checkpoint."""
     stored = []
 
