@@ -171,7 +171,11 @@ def test_the_new_task_and_paradigm_pass_the_contract_tests(library):
 
 def test_the_new_study_gives_its_claim_a_verdict(library):
     out = library / "study"
-    small = ("--set=paradigm.width=8", "--set=paradigm.iterations=3")
+    small = (
+        "--set=paradigm.width=8",
+        "--set=paradigm.iterations=3",
+        "--set=evaluation.iterations=8",
+    )
     use(library, "compare.py", "--study=ours", *SHORT, *small, f"--out={out}")
     (study,) = json.loads((out / "verdicts.json").read_text())["studies"]
     assert study["study"] == "ours"
