@@ -9,8 +9,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = ROOT / "tests"
-#: Data that lies beside a checkout on some machines; tests that need it skip elsewhere.
-SHARED = ROOT.parent / "shared"
+#: A folder of published data and drawings, where somebody says that there is one (`data/`,
+#: `reference/`); tests that need it skip elsewhere.
+SHARED = Path(os.environ.get("TEST_DATA") or os.devnull)
 SMALL = (
     "--preset=smoke",
     "--train-samples=40",

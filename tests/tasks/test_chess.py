@@ -250,7 +250,7 @@ def test_harder_ranges_have_higher_levels(tmp_path):
 
 def test_every_real_puzzle_is_legal_and_encoded_as_published():
     if not PUZZLES.is_file():
-        pytest.skip("needs the real puzzles in shared/data/lichess")
+        pytest.skip("needs the real puzzles in TEST_DATA/data/lichess")
     rows = [line.split(",") for line in PUZZLES.read_text().splitlines()]
     with warnings.catch_warnings():
         warnings.simplefilter("error")

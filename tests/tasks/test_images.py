@@ -21,7 +21,7 @@ SPLITS = ("train", "validation", "test")
 def real(name: str) -> Path:
     folder = SHARED / name
     if not folder.is_dir():
-        pytest.skip(f"needs the real images in shared/data/{name}")
+        pytest.skip(f"needs the real images in TEST_DATA/data/{name}")
     return folder
 
 
