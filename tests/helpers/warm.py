@@ -1,7 +1,7 @@
 """Processes that begin with the library imported, in place of seconds of importing torch each.
 
 They are forked from a server that has imported and nothing else. A fork of pytest itself would
-share what tests left in it, its threads included.
+share what tests left in it, its threads included. Where a fork is not safe they are started anew.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import os
 import signal
 import subprocess
 import sys
+import weakref
 from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import mkstemp
+from unittest import mock
 
 from commands import ENVIRONMENT, ROOT
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["warmed"])
+FORKS = sys.platform == "linux"
+_CONTEXT = multiprocessing.get_context("forkserver" if FORKS else "spawn")
+if FORKS:
+    _CONTEXT.set_forkserver_preload(["warmed"])
 COMPARE = "import sys; from comparisons.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -27,17 +31,14 @@ class Warm:
     error is kept, its standard output is not."""
 
     def __init__(self, code: str, *arguments: str, new_session: bool = False) -> None:
-        if not forkserver._forkserver._forkserver_pid:
-            before = os.environ.copy()
-            os.environ.update(ENVIRONMENT, PYTHONPATH=f"{ROOT}:{ROOT / 'tests' / 'helpers'}")
-            try:
+        if FORKS:
+            paths = f"{ROOT}:{ROOT / 'tests' / 'helpers'}"
+            with mock.patch.dict(os.environ, ENVIRONMENT | {"PYTHONPATH": paths}):
                 forkserver.ensure_running()
-            finally:
-                os.environ.clear()
-                os.environ.update(before)
         handle, name = mkstemp()
         os.close(handle)
         self._errors = Path(name)
+        weakref.finalize(self, self._errors.unlink, missing_ok=True)
         self._process = _CONTEXT.Process(
             target=_run, args=(code, arguments, dict(ENVIRONMENT), name, new_session)
         )
@@ -59,9 +60,7 @@ class Warm:
 
     def communicate(self, timeout: float | None = None) -> tuple[None, str]:
         self.wait(timeout)
-        error = self._errors.read_text()
-        self._errors.unlink()
-        return None, error
+        return None, self._errors.read_text()
 
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)

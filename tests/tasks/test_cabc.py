@@ -198,7 +198,9 @@ def measured(images):
     return np.array(shares), np.mean(widths), np.mean(filled)
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="needs the published drawings in TEST_DATA/reference")
+@pytest.mark.skipif(
+    not REFERENCE.exists(), reason="needs the published drawings in TEST_DATA/reference"
+)
 def test_drawings_measure_as_the_reference():
     theirs = [np.asarray(Image.open(f)) for f in sorted(REFERENCE.glob("*.png"))]
     ours = np.concatenate([TASK.draw_with_record(d, np.arange(40))[0] for d in LEVELS])
@@ -213,7 +215,9 @@ def test_drawings_measure_as_the_reference():
     assert shares.mean() == pytest.approx(reference_shares.mean(), rel=0.08)
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="needs the published drawings in TEST_DATA/reference")
+@pytest.mark.skipif(
+    not REFERENCE.exists(), reason="needs the published drawings in TEST_DATA/reference"
+)
 def test_rings_are_those_of_the_reference():
     """The ring of a reference drawing whose surroundings are empty, against ours."""
 

@@ -299,7 +299,9 @@ def measured(images):
     return np.mean(ink), np.mean(paddles), np.mean(discs), np.mean(gaps), edge
 
 
-@pytest.mark.skipif(not REFERENCE.exists(), reason="needs the published drawings in TEST_DATA/reference")
+@pytest.mark.skipif(
+    not REFERENCE.exists(), reason="needs the published drawings in TEST_DATA/reference"
+)
 @pytest.mark.parametrize("length", [6, 14])
 def test_drawings_measure_as_the_reference(length):
     with open(REFERENCE / "labels.csv") as f:
