@@ -105,7 +105,7 @@ def test_repeating_the_command_trains_nothing_and_gives_the_same_table(study):
     assert (study / "report.html").exists()
 
 
-@pytest.mark.parametrize("kill_after_checkpoints", [1, 2])
+@pytest.mark.parametrize("kill_after_checkpoints", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_study_goes_on_to_the_same_results_to_the_bit(tmp_path, kill_after_checkpoints):
     arguments = ("--tasks=maze", "--paradigms=dt_net_recall", *SMALL, "--set=train.batch_size=50")
     arguments = tuple(a for a in arguments if a != "--set=train.batch_size=4")
@@ -234,7 +234,7 @@ def test_two_launched_processes_share_the_runs_and_agree_with_one(study, tmp_pat
             ]
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_processes_that_share_a_run_train_as_one(tmp_path, processes):
     """The same losses and the same network to rounding, though a batch of 4 cannot be split into
     three equal parts; and the same test problems, none twice and none missed."""
