@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-Conv = nn.Conv1d | nn.Conv2d
+Conv: TypeAlias = nn.Conv1d | nn.Conv2d
 CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
 BATCH_NORM: dict[int, type[nn.BatchNorm1d] | type[nn.BatchNorm2d]] = {
     1: nn.BatchNorm1d,
