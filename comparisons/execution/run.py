@@ -102,7 +102,7 @@ def execute(
         record = replace(
             record,
             set_aside=folder.notes,
-            test_batches_cut=session.cut,
+            test_batches_cut=tests.cut,
             recovery=tests.recovery,
             inside=probed,
             exits=tests.exits,

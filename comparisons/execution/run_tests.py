@@ -35,7 +35,7 @@ class Tests:
     `test_task/test_difficulty/exit_rule`, 1 where a problem is solved, so that runs can be compared
     problem by problem. exits: how many problems each rule that stops answered at which iteration.
     stopping: what stopping really costs, see `early_exit.time_stopping`. recovery: accuracy after
-    each perturbation."""
+    each perturbation. cut: how many batches were halved because the device could not hold them."""
 
     stop: int = 0
     rows: list[Row] = field(default_factory=list)
@@ -43,6 +43,7 @@ class Tests:
     exits: list[dict[str, Any]] = field(default_factory=list)
     stopping: list[dict[str, Any]] = field(default_factory=list)
     recovery: list[dict[str, Any]] = field(default_factory=list)
+    cut: int = 0
 
 
 def test_run(
@@ -84,6 +85,7 @@ def _test_difficulty(
         rules=rules,
         stop=tests.stop,
     )
+    tests.cut += scores.cut
     tests.rows += rows_of(facts, task, difficulty, scores, cost, tests.stop)
     where = {"test_task": task.spec.name, "test_difficulty": task.spec.level(difficulty)}
     prefix = "/".join(map(str, where.values()))
@@ -105,7 +107,6 @@ def _test_difficulty(
             cost=cost,
         )
         tests.stopping += [{**where, **by_rule} for by_rule in costs]
-    session.cut += here.cut
 
 
 def recover_run(

@@ -58,8 +58,8 @@ def _check(spec: RunSpec) -> None:
         check_compiler(device)
     for rule in spec.evaluation.exit_rules:
         make_exit_rule(rule, 1)
-    for blow in spec.evaluation.blows:
-        check_perturbation(blow)
+    for name in spec.evaluation.blows:
+        check_perturbation(name)
     if spec.seed < 0 or spec.data_seed < 0:
         raise ValueError("seeds must be at least 0")
 

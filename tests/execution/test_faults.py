@@ -89,6 +89,8 @@ def test_test_problems_that_memory_cannot_hold_are_tested_in_parts_with_the_same
     )
     assert "test_batches_cut" not in whole
     assert cut["test_batches_cut"] > 0
+    # Of 20 problems at two difficulties: 20, two of 10 and four of 5.
+    assert cut["test_batches_cut"] == 2 * (1 + 2 + 4)
     assert cut["recovery"] == whole["recovery"]
     for mine, theirs in zip(cut["inside"], whole["inside"], strict=True):
         assert mine["limits"] == theirs["limits"]
