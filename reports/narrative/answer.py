@@ -6,11 +6,13 @@ A network is said to be better than others only where its interval overlaps none
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
 
+from foundations.measures import furthest_solved
 from reports.narrative.efficiency import say_parameters, say_samples
 from reports.read.formats import listed, percent, plural, span
 from reports.read.ranking import NAMED, leader, ranking
@@ -43,12 +45,8 @@ def reach(section: Section, series: str, rule: str = "") -> float | None:
 
     None if it does not solve the easiest.
     """
-    furthest = None
-    for cell in _from_training(section, series, rule):
-        if not solves(section, cell):
-            break
-        furthest = cell.at
-    return furthest
+    cells = _from_training(section, series, rule)
+    return furthest_solved({cell.at: solves(section, cell) for cell in cells}, -math.inf)
 
 
 def _rule_of(section: Section, series: str, rule: str) -> str:
