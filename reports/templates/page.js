@@ -216,7 +216,8 @@
     }
     count();
   });
-  count();
+  // A box may have been unticked before this script ran: by a reader while the page loaded, or by a browser that reloads it.
+  apply();
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
   for (const figure of document.querySelectorAll(".film")) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,9 @@ def open_page(browser, path: Path, width: int, draw: bool = True) -> None:
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(path.as_uri())
+    # On a busy machine the driver may come back while the page still loads.
+    while browser.execute_script("return document.readyState") != "complete":
+        time.sleep(0.02)
     if draw:
         draw_all(browser)
 

@@ -57,6 +57,24 @@ def test_a_figure_drawn_after_a_paradigm_was_hidden_leaves_it_out(browser, study
     assert browser.execute_script(_SHOWN, 1) == [0, 0]
 
 
+_UNTICK = """
+new MutationObserver((_, watch) => {
+  const box = document.querySelector('[data-toggle="1"]');
+  if (box) { box.checked = false; watch.disconnect(); }
+}).observe(document, {childList: true, subtree: true});
+"""
+
+
+def test_a_box_unticked_while_the_page_loads_hides_its_paradigm(browser, study):
+    command = "Page.addScriptToEvaluateOnNewDocument"
+    script = browser.execute_cdp_cmd(command, {"source": _UNTICK})
+    try:
+        open_page(browser, build_report(study), 1280)
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+    assert browser.execute_script(_SHOWN, 1) == [0, 0]
+
+
 def test_runs_are_sorted_by_number_and_filtered_by_words(browser, study):
     open_page(browser, build_report(study), 1280, draw=False)
     column = browser.execute_script(
