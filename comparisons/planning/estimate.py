@@ -230,7 +230,8 @@ def _training_step_seconds(
         began = time.perf_counter()
         with learner.running():
             # The first finds its kernels and memory; it need not be a whole one.
-            loss = learner(batch, *(mean if number else (0, 1)))
+            continued = spec.train.continued // 2 if learner.continues and number % 5 else None
+            loss = learner(batch, *(mean if number else (0, 1)), continued)
             loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -17,6 +17,7 @@ import torch
 
 from comparisons.planning.overrides import Overrides
 from comparisons.testing.cost import Cost, count_cost
+from comparisons.training.objectives import CONTINUED_FROM, WITH_GRADIENT
 from foundations.errors import unknown_name
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm, paradigm_options
@@ -51,8 +52,8 @@ def training_flops(spec: RunSpec) -> float:
 
 def expected_step(spec: RunSpec) -> float:
     """FLOPs of a training step, forward and backward."""
-    cost, iterations, progressive = _cost(*_names(spec), spec.train_difficulty)
-    alpha = spec.train.alpha if progressive else 0.0
+    cost, iterations, recurrent, progressive = _cost(*_names(spec), spec.train_difficulty)
+    alpha = spec.train.alpha if progressive and recurrent else 0.0
     skipped = kept = 0.0
     if alpha < 1:
         kept += iterations
@@ -60,6 +61,9 @@ def expected_step(spec: RunSpec) -> float:
         # n is uniform in 0..T-1, then k in 1..T-n (objectives.progressive_draw).
         skipped += (iterations - 1) / 2
         kept += (iterations + 3) / 4
+    if spec.train.continued and recurrent:
+        skipped += (1 - CONTINUED_FROM) * spec.train.continued / 2
+        kept += (1 - CONTINUED_FROM) * WITH_GRADIENT
     return cost.training(skipped, kept) * spec.train.batch_size
 
 
@@ -166,12 +170,14 @@ def _parameters(task: str, task_options: str, paradigm: str, options: str) -> fl
 @lru_cache(maxsize=256)
 def _cost(
     task: str, task_options: str, paradigm: str, options: str, difficulty: int | str
-) -> tuple[Cost, int, bool]:
+) -> tuple[Cost, int, bool, bool]:
+    """(cost, iterations of training, whether it is recurrent, whether the progressive loss makes
+    sense for it)."""
     loaded = _task(task, task_options)
     model = build_paradigm(paradigm, loaded.spec, **json.loads(options)).requires_grad_(False)
     one = loaded.sample(difficulty, 1, split="validation").inputs
-    progressive = model.progressive and model.max_iterations is None
-    return count_cost(model, one), model.train_iterations, progressive
+    recurrent = model.max_iterations is None
+    return count_cost(model, one), model.train_iterations, recurrent, model.progressive
 
 
 @lru_cache(maxsize=64)

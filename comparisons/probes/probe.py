@@ -52,7 +52,7 @@ class Trace:
     [grid, n], how far the state is from its limit and how far it came in that iteration, as shares
     of the limit's length. paths: of the first problems, each [grid, numbers]. moved: how far states
     that drift are from where they were when the watch ends. same_answer: problems whose answer
-    stays while watched."""
+    stays while watched. solved: whether each problem's answer after the last iteration is right."""
 
     grid: list[int]
     meters: dict[int, FilterMeter] = field(default_factory=dict)
@@ -62,6 +62,7 @@ class Trace:
     paths: list[Tensor] = field(default_factory=list)
     moved: list[float] = field(default_factory=list)
     same_answer: int = 0
+    solved: list[bool] = field(default_factory=list)
 
     def add(self, new: Trace) -> None:
         """What one more batch showed."""
@@ -73,6 +74,7 @@ class Trace:
         self.paths += new.paths
         self.moved += new.moved
         self.same_answer += new.same_answer
+        self.solved += new.solved
 
 
 def trace(session: Session, seen: Trace, iterations: int, batch: Batch) -> Trace:
@@ -132,6 +134,8 @@ def _watch_limits(
         nonlocal stays
         stays = stays & (answer(now) == last).all(1)
 
+    logits = session.model.readout(state).float()
+    new.solved = session.task.correct(logits, batch).tolist()
     returned, steps = watch(state, advance, look)
     new.same_answer = int(stays.sum())
     new.limits = limits(returned, steps)
@@ -208,6 +212,9 @@ def _of_trace(seen: Trace) -> dict[str, Any]:
         facts["limits"] = {kind: kinds[kind] for kind in KINDS}
         facts["periods"] = {str(period): periods[period] for period in sorted(periods)}
         facts["same_answer"] = seen.same_answer
+        right = zip(seen.limits, seen.solved, strict=True)
+        solved = Counter(limit.kind for limit, is_solved in right if is_solved)
+        facts["solved"] = {kind: solved[kind] for kind in KINDS}
         if seen.moved:
             facts["drift_distance"] = _finite(float(torch.tensor(seen.moved).median()))
     found = [made for made in map(components, seen.paths) if made is not None]

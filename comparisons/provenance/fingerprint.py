@@ -15,7 +15,7 @@ from torch import Tensor
 from comparisons.testing.exits import Observation, make_exit_rule
 from comparisons.training.batches import batch_indices
 from comparisons.training.learner import Learner
-from comparisons.training.objectives import progressive_draw
+from comparisons.training.objectives import continued_draw, progressive_draw
 from comparisons.training.optimizers import learning_rate, make_optimizer
 from comparisons.training.pruning import prune
 from foundations.records.spec import RunSpec
@@ -107,7 +107,8 @@ def _first_step(spec: RunSpec, task: Task, model: Paradigm) -> list[list[float]]
     torch.manual_seed(spec.seed)
     # A quarter of the iterations without and one with gradient: not where the pass over all of them
     # ends.
-    loss = learner(batch, iterations // 4, max(iterations // 4, 1))
+    continued = iterations // 4 if learner.continues else None
+    loss = learner(batch, iterations // 4, max(iterations // 4, 1), continued)
     loss.backward()
     digests = [digest(loss)]
     for group in optimizer.param_groups:
@@ -119,8 +120,10 @@ def _first_step(spec: RunSpec, task: Task, model: Paradigm) -> list[list[float]]
     steps = range(min(3, total))
     rates = [learning_rate(train, step) for step in (0, total // 4, total // 2, total - 1)]
     digests += [*map(digest, rates), digest(_moved(optimizer, max(rates)))]
-    draws = [progressive_draw(iterations, spec.seed, step) for step in steps]
-    digests.append(digest([float(number) for draw in draws for number in draw]))
+    draws = [number for step in steps for number in progressive_draw(iterations, spec.seed, step)]
+    if learner.continues:
+        draws += [continued_draw(train.continued, spec.seed, step) for step in steps]
+    digests.append(digest([float(number) for number in draws]))
     digests.append(digest(torch.from_numpy(batch_indices(spec, steps)).double()))
     return digests
 

@@ -11,8 +11,9 @@ from torch.nn.utils import parametrize
 
 from comparisons.hardware import autocast, float32_as
 from comparisons.training.compiling import compiled_parts, in_place
+from comparisons.training.objectives import WITH_GRADIENT, squared_change
 from foundations.records.spec import TrainSpec
-from paradigms.base import Paradigm
+from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
 from tasks.base import Batch, Task
 
@@ -38,9 +39,11 @@ class Learner(nn.Module):
 
     The loss is (1 - alpha) L(all iterations) + alpha L(progressive) for networks it makes sense
     for, else L(all iterations). With alpha = 1 the full pass is not run, with alpha = 0 the
-    progressive one is not. train: gives alpha and the smoothing of labels. shared: whether other
-    processes, if there are any, hold the rest of the batch. compiled: whether `running` compiles
-    the network's parts.
+    progressive one is not. Where training is continued, a recurrent network goes on from the last
+    of these states: some iterations without gradient, then `WITH_GRADIENT` with it, and to the loss
+    come L / 2 and `settle` times the mean `squared_change` of the last iteration. train: gives
+    alpha, settle and the smoothing of labels. shared: whether other processes, if there are any,
+    hold the rest of the batch. compiled: whether `running` compiles the network's parts.
     """
 
     def __init__(
@@ -58,6 +61,8 @@ class Learner(nn.Module):
         self.task = task
         self.alpha = train.alpha if model.progressive and model.max_iterations is None else 0.0
         self.label_smoothing = train.label_smoothing
+        self.continues = train.continued > 0 and model.max_iterations is None
+        self.settle = train.settle
         self.precision = precision
         self.shared = shared
         self._parts = compiled_parts(model) if compiled else {}
@@ -69,31 +74,52 @@ class Learner(nn.Module):
         with float32_as(self.precision), in_place(self._parts):
             yield
 
-    def forward(self, batch: Batch, skipped: int, kept: int) -> Tensor:
+    def forward(
+        self, batch: Batch, skipped: int, kept: int, continued: int | None = None
+    ) -> Tensor:
         """Mean loss in nats. skipped, kept: iterations without and with gradient, for the
-        progressive part."""
+        progressive part. continued: further ones without gradient, None where training does not go
+        on from there."""
         x = channels_last(batch.inputs)
         loss = torch.zeros((), device=x.device)
         if self.alpha < 1:
-            logits = self._unroll(x, 0, self.model.train_iterations)
+            logits, state = self._unroll(x, 0, self.model.train_iterations)
             loss = loss + (1 - self.alpha) * self._loss(logits, batch)
         if self.alpha > 0:
-            loss = loss + self.alpha * self._loss(self._unroll(x, skipped, kept), batch)
+            logits, state = self._unroll(x, skipped, kept)
+            loss = loss + self.alpha * self._loss(logits, batch)
+        if continued is not None:
+            loss = loss + self._continued_loss(batch, x, state.map(Tensor.detach), continued)
+        return loss
+
+    def _continued_loss(self, batch: Batch, x: Tensor, state: State, skipped: int) -> Tensor:
+        begun = self._skip(x, skipped, state)
+        with autocast(x.device, self.precision), self._masked_once():
+            *_, before, last = self.model.states(x, WITH_GRADIENT, begun)
+            logits = self.model.readout(last)
+        loss = self._loss(logits, batch) / 2
+        if self.settle:
+            loss = loss + self.settle * squared_change(before.parts, last.parts).mean()
         return loss
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
         share = share_of_sites(batch) if self.shared else 1.0
         return self.task.loss(logits, batch, self.label_smoothing) * share
 
-    def _unroll(self, x: Tensor, skipped: int, kept: int) -> Tensor:
-        state = None
-        if skipped:
-            # Its own contexts: shared with the pass below, they would hand it weights that were
-            # cast or masked, and cached, without a gradient.
-            with torch.no_grad(), autocast(x.device, self.precision), self._masked_once():
-                state = self.model.run(x, skipped)
+    def _unroll(self, x: Tensor, skipped: int, kept: int) -> tuple[Tensor, State]:
+        state = self._skip(x, skipped)
         with autocast(x.device, self.precision), self._masked_once():
-            return self.model.readout(self.model.run(x, kept, state))
+            state = self.model.run(x, kept, state)
+            return self.model.readout(state), state
+
+    def _skip(self, x: Tensor, iterations: int, state: State | None = None) -> State | None:
+        """The state after iterations without gradient."""
+        if not iterations:
+            return state
+        # Its own contexts: shared with the pass after it, they would hand that one weights that
+        # were cast or masked, and cached, without a gradient.
+        with torch.no_grad(), autocast(x.device, self.precision), self._masked_once():
+            return self.model.run(x, iterations, state)
 
     def _masked_once(self) -> AbstractContextManager:
         # Compiled code computes such weights with the rest, and would be compiled anew for each

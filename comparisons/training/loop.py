@@ -22,7 +22,12 @@ from comparisons.testing.evaluation import evaluate
 from comparisons.testing.session import Session
 from comparisons.training.batches import batches
 from comparisons.training.learner import Learner
-from comparisons.training.objectives import progressive_draw
+from comparisons.training.objectives import (
+    CONTINUED_FROM,
+    WITH_GRADIENT,
+    continued_draw,
+    progressive_draw,
+)
 from comparisons.training.optimizers import (
     learning_rate,
     make_optimizer,
@@ -184,12 +189,15 @@ class Training:
         batch = self.task.augment(batch, _generator(device, spec.seed, step, rank))
         iterations = self.model.train_iterations
         skipped, kept = progressive_draw(iterations, spec.seed, step)
+        inner = accelerator.unwrap_model(self.learner)
+        further = None
+        if inner.continues and step >= CONTINUED_FROM * spec.train.total_steps:
+            further = continued_draw(spec.train.continued, spec.seed, step)
         now = learning_rate(spec.train, step)
         for group in self.optimizer.param_groups:
             group["lr"] = now * group["scale"]
-        inner = accelerator.unwrap_model(self.learner)
         with inner.running():
-            loss = _backward(self.learner, batch, (skipped, kept), accelerator, progress)
+            loss = _backward(self.learner, batch, (skipped, kept, further), accelerator, progress)
         if spec.train.clip:
             accelerator.clip_grad_norm_(self.learner.parameters(), spec.train.clip)
         self.optimizer.step()
@@ -203,6 +211,9 @@ class Training:
         if inner.alpha > 0:
             progress.skipped_iterations += skipped
             progress.kept_iterations += kept
+        if further is not None:
+            progress.skipped_iterations += further
+            progress.kept_iterations += WITH_GRADIENT
 
     def log(self) -> None:
         """The mean loss since the last line; a run whose loss is not finite has diverged. The one
@@ -261,7 +272,7 @@ class Training:
 def _backward(
     learner: torch.nn.Module,
     batch: Batch,
-    draw: tuple[int, int],
+    draw: tuple[int, int, int | None],
     accelerator: Accelerator,
     progress: Progress,
 ) -> torch.Tensor:

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from foundations.errors import unknown_name
 from foundations.records.spec import SCHEDULES
+
+#: Share of the steps after which training is continued beyond its iterations, where it is: before
+#: that there is no answer yet that could last.
+CONTINUED_FROM = 0.2
+#: Iterations with gradient there: the last one's change is penalised, and the state that it starts
+#: from is trained too.
+WITH_GRADIENT = 2
 
 
 def rate(step: int, steps: int, warmup: int, schedule: str) -> float:
@@ -38,3 +48,25 @@ def progressive_draw(iterations: int, seed: int, step: int) -> tuple[int, int]:
     rng = np.random.default_rng([seed, step])
     n = int(rng.integers(0, iterations))
     return n, int(rng.integers(1, iterations - n + 1))
+
+
+def continued_draw(most: int, seed: int, step: int) -> int:
+    """How many further iterations, uniform in 0..most, come before those that the continued loss is
+    of. A function of (seed, step), as `progressive_draw`."""
+    return int(np.random.default_rng([seed, step, 1]).integers(0, most + 1))
+
+
+def squared_change(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    """float [n]: the squared length of a step as a share of that of the state it left, over all
+    parts of a state [n, ...] together: 0 at a fixed point.
+
+    The penalty of fixed points in training; Linsley et al. 2020 (arXiv 2005.11362) penalise the
+    Jacobian to the same end, which costs a product with it where this costs nothing.
+    """
+    moved = sum(_squares(b - a) for a, b in zip(before, after, strict=True))
+    length = sum(_squares(a) for a in before)
+    return torch.as_tensor(moved / (length + 1e-6))
+
+
+def _squares(part: Tensor) -> Tensor:
+    return part.float().square().flatten(1).sum(1)

@@ -65,7 +65,9 @@ class TrainSpec:
     see `objectives.rate`. clip: largest gradient norm, 0 for none. alpha: weight of the progressive
     loss, see `learner`. average: decay of the moving average of the weights that is evaluated, 0
     for none. patience: validations without a better loss before stopping, 0 for none; the best
-    weights are then the ones kept.
+    weights are then the ones kept. continued: the most iterations, a random number of them, that a
+    recurrent network goes on for after those of its loss, to be trained there as well (see
+    `learner`), 0 for none. settle: weight there of the squared change that the last one makes.
     """
 
     steps: Count = 2000
@@ -86,6 +88,8 @@ class TrainSpec:
     patience: CountOrZero = 0
     easiest_steps: CountOrZero = 0
     compile: bool = False
+    continued: CountOrZero = 0
+    settle: Amount = 0.0
 
     @property
     def total_steps(self) -> int:

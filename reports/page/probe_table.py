@@ -13,7 +13,14 @@ from reports.figures.drawing import Style
 from reports.figures.examples import png_uri
 from reports.read.formats import count, percent, points
 from reports.read.load import Records
-from reports.read.probes import LIMITS, limits_of, probe_entries, reused_share, telling
+from reports.read.probes import (
+    LIMITS,
+    limits_of,
+    probe_entries,
+    reused_share,
+    solved_by_rest,
+    telling,
+)
 from reports.read.sections import Section
 from reports.read.stored import Entry, mean, number, numbers, part_of
 
@@ -64,6 +71,7 @@ def _cells(here: list[Entry]) -> dict[str, str]:
         "reused": "–" if math.isnan(reused) else f"{percent(reused)} ({percent(by_count)})",
         "silent": _share(filters, "never_active", "filters"),
         "limits": _limits(here),
+        "solved": _solved(here),
         "same": _share(here, "same_answer", "n"),
         "along": _components(here),
         "field": _field(here[0]),
@@ -93,6 +101,16 @@ def _limits(here: list[Entry]) -> str:
         f"{many:g} {LIMITS[kind]}{period if kind == 'cycle' else ''}"
         for kind, many in limits_of(here).items()
         if many > 0
+    )
+
+
+def _solved(here: list[Entry]) -> str:
+    """`100 % of 24 at rest, 20 % of 5 others`."""
+    names = {True: "at rest", False: "others"}
+    return _joined(
+        f"{percent(right / n)} of {n:g} {names[rests]}"
+        for rests, (n, right) in solved_by_rest(here).items()
+        if n > 0
     )
 
 

@@ -35,6 +35,20 @@ def limits_of(entries: list[Entry]) -> dict[str, float]:
     return {kind: sum(number(part.get(kind, 0)) for part in parts) for kind in LIMITS}
 
 
+def solved_by_rest(entries: list[Entry]) -> dict[bool, tuple[float, float]]:
+    """(problems, solved of them) among those whose states came to rest (a fixed point or a cycle)
+    and among the others; only of the runs that recorded what they solved."""
+    told = [e for e in entries if part_of(e, "solved")]
+    counts = {True: (0.0, 0.0), False: (0.0, 0.0)}
+    for entry in told:
+        ended, solved = part_of(entry, "limits"), part_of(entry, "solved")
+        for kind in LIMITS:
+            rests = kind in ("fixed point", "cycle")
+            n, right = counts[rests]
+            counts[rests] = n + number(ended.get(kind, 0)), right + number(solved.get(kind, 0))
+    return counts
+
+
 def telling(section: Section, entries: list[Entry]) -> list[float]:
     """The trained (else the easiest) and the hardest of the difficulties probed."""
     probed = [d for d in section.difficulties if any(e["difficulty"] == d for e in entries)]

@@ -453,6 +453,9 @@ def test_a_paradigm_with_a_known_cycle_is_seen_through_to_the_record():
     assert (rest[1:] <= rest[:-1] + 1e-6).all()
     np.testing.assert_allclose(rest[:3], [1, 0.5, 0.125], rtol=1e-3)
     assert seen.same_answer < 4
+    with torch.inference_mode():
+        after = Turning().run(batch.inputs, 40)
+    assert seen.solved == task.correct(after.hidden, batch).tolist()
 
 
 def test_memory_does_not_grow_with_the_number_of_iterations():

@@ -63,6 +63,7 @@ def probe_entry(difficulty: int, recurrent: bool, place: int) -> dict:
         found["limits"] = {"fixed point": 3, "cycle": 1, "settling": 0, "drift": 0}
         found["periods"] = {"3": 1}
         found["same_answer"] = 4
+        found["solved"] = {"fixed point": 3, "cycle": 0, "settling": 0, "drift": 0}
     else:
         found["not_applicable"]["filters"] = "every filter is used once"
     return found
@@ -229,7 +230,8 @@ def test_records_of_another_kind_leave_the_section_out_and_the_page_whole(copy, 
 
 
 @pytest.mark.parametrize(
-    "name", ["grid", "rest", "components", "receptive", "filters", "limits", "periods", "n"]
+    "name",
+    ["grid", "rest", "components", "receptive", "filters", "limits", "solved", "periods", "n"],
 )
 @pytest.mark.parametrize(
     "value", [None, "x", [1], {"median": [1], "path": 3, "curve": [None] * 21}]
@@ -237,6 +239,14 @@ def test_records_of_another_kind_leave_the_section_out_and_the_page_whole(copy, 
 def test_a_part_that_cannot_be_read_costs_that_part_alone(copy, name, value):
     rewrite(copy, lambda result: [entry.update({name: value}) for entry in result["inside"]])
     assert "Probes of the network's internals</h3>" in render(load_records(copy))
+
+
+def test_problems_at_rest_and_others_are_told_apart(copy):
+    solved = {"fixed point": 3, "cycle": 0, "settling": 0, "drift": 1}
+    ended = {"fixed point": 3, "cycle": 1, "settling": 0, "drift": 2}
+    rewrite(copy, lambda r: [e.update(limits=ended, solved=solved) for e in r["inside"]])
+    page = render(load_records(copy)).replace("\N{NO-BREAK SPACE}", " ")
+    assert "75.0 % of 8 at rest, 50.0 % of 4 others" in page
 
 
 def test_runs_that_stored_unlike_parts_are_averaged_over_what_they_share(copy):
