@@ -21,8 +21,10 @@ class DTNet(Paradigm):
     tied: one block for all iterations (recurrent), else one each (feed-forward). A block is two
     residual blocks, four convolutions in all; with recall they come after a convolution over state
     and input, which is shared by all blocks as in the published feed-forward nets. width: channels
-    of the state, by default 128 (2d) or 400 (1d). stride: of the projection and the recall of the
-    input; over 1 only where the answer is not dense. ValueError for values that make no sense.
+    of the state, by default 128 (2d) or 400 (1d). kernel: width of the blocks' convolutions, 3 as
+    published, or 1: an iteration then sees no farther than its recall does, one site to each side,
+    and has to find rules that are local. stride: of the projection and the recall of the input;
+    over 1 only where the answer is not dense. ValueError for values that make no sense.
     """
 
     progressive = True
@@ -35,6 +37,7 @@ class DTNet(Paradigm):
         *,
         width: int | None = None,
         iterations: int = 30,
+        kernel: int = 3,
         stride: int = 1,
     ) -> None:
         super().__init__()
@@ -45,6 +48,8 @@ class DTNet(Paradigm):
             raise ValueError(
                 f"width and iterations must be at least 1, not {width} and {iterations}"
             )
+        if kernel not in (1, 3) or (kernel == 1 and not recall):
+            raise ValueError(f"kernel must be 3, or 1 with recall, not {kernel}")
         if stride < 1 or (stride > 1 and spec.dense):
             raise ValueError(
                 f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
@@ -53,7 +58,7 @@ class DTNet(Paradigm):
         self.train_iterations = iterations
         self.max_iterations = None if blocks == 1 else blocks
         self.recurrent = nn.ModuleList(
-            nn.Sequential(ResidualBlock(dims, width), ResidualBlock(dims, width))
+            nn.Sequential(*(ResidualBlock(dims, width, kernel) for _ in range(2)))
             for _ in range(blocks)
         )
         self.projection = nn.Sequential(

@@ -27,13 +27,14 @@ def conv3(dims: int, inputs: int, outputs: int, stride: int = 1) -> Conv:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3-wide convolutions around an identity shortcut, no norm, no bias. [n, width, *S] to the
-    same."""
+    """Two convolutions, `kernel` wide (odd), around an identity shortcut, no norm, no bias.
+    [n, width, *S] to the same."""
 
-    def __init__(self, dims: int, width: int) -> None:
+    def __init__(self, dims: int, width: int, kernel: int = 3) -> None:
         super().__init__()
-        self.first = conv3(dims, width, width)
-        self.second = conv3(dims, width, width)
+        conv, same = CONV[dims], kernel // 2
+        self.first = conv(width, width, kernel, padding=same, bias=False)
+        self.second = conv(width, width, kernel, padding=same, bias=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return self.second(self.first(hidden).relu_()).add_(hidden).relu_()

@@ -70,3 +70,24 @@ def test_recall_sees_a_moved_input_and_a_net_without_does_not():
         state = model.encode(x)
         same = torch.equal(model.step(state, x).hidden, model.step(state, moved).hidden)
         assert same is not sees
+
+
+@pytest.mark.parametrize(("task", "difficulty"), [("maze", 9), ("prefix_sums", 24)])
+def test_with_kernels_of_one_an_iteration_sees_one_site_to_each_side(task, difficulty):
+    loaded = load_task(task)
+    model = build_paradigm("dt_net_recall", loaded.spec, width=8, kernel=1)
+    x = loaded.sample(difficulty, 1).inputs.requires_grad_()
+    middle = tuple(s // 2 for s in x.shape[2:])
+    for iterations in (1, 3):
+        # The projection reads one site to each side before the first iteration.
+        hidden = model.run(x, iterations).hidden
+        (gradient,) = torch.autograd.grad(hidden[(0, slice(None), *middle)].sum(), x)
+        seen = gradient[0].abs().sum(0).nonzero()
+        far = (seen - torch.tensor(middle)).abs().max()
+        assert far == iterations + 1
+
+
+@pytest.mark.parametrize(("name", "kernel"), [("dt_net_recall", 2), ("dt_net", 1)])
+def test_kernels_that_make_no_sense_are_errors(name, kernel):
+    with pytest.raises(ValueError, match="kernel must be 3, or 1 with recall"):
+        build_paradigm(name, load_task("maze").spec, width=8, kernel=kernel)
