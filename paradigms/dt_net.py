@@ -18,8 +18,8 @@ from paradigms.layers import Recall, ResidualBlock, conv3, conv_head
 class DTNet(Paradigm):
     """A projection, one block repeated, and a head of three convolutions.
 
-    tied: one block for all iterations (recurrent), else one each (feed-forward). A block is two
-    residual blocks, four convolutions in all; with recall they come after a convolution over state
+    tied: one block for all iterations (recurrent), else one each (feed-forward). A block is `depth`
+    residual blocks, published as two, of two convolutions each; with recall they come after a convolution over state
     and input, which is shared by all blocks as in the published feed-forward nets. width: channels
     of the state, by default 128 (2d) or 400 (1d). kernel: width of the blocks' convolutions, 3 as
     published, or 1: an iteration then sees no farther than its recall does, one site to each side,
@@ -37,6 +37,7 @@ class DTNet(Paradigm):
         *,
         width: int | None = None,
         iterations: int = 30,
+        depth: int = 2,
         kernel: int = 3,
         stride: int = 1,
     ) -> None:
@@ -44,9 +45,10 @@ class DTNet(Paradigm):
         dims = spec.spatial_dims
         if width is None:
             width = 128 if dims == 2 else 400
-        if width < 1 or iterations < 1:
+        if min(width, iterations, depth) < 1:
             raise ValueError(
-                f"width and iterations must be at least 1, not {width} and {iterations}"
+                "width, iterations and depth must be at least 1, not"
+                f" {width}, {iterations} and {depth}"
             )
         if kernel not in (1, 3) or (kernel == 1 and not recall):
             raise ValueError(f"kernel must be 3, or 1 with recall, not {kernel}")
@@ -58,7 +60,7 @@ class DTNet(Paradigm):
         self.train_iterations = iterations
         self.max_iterations = None if blocks == 1 else blocks
         self.recurrent = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(dims, width, kernel) for _ in range(2)))
+            nn.Sequential(*(ResidualBlock(dims, width, kernel) for _ in range(depth)))
             for _ in range(blocks)
         )
         self.projection = nn.Sequential(

@@ -63,7 +63,8 @@ def expected_step(spec: RunSpec) -> float:
         kept += (iterations + 3) / 4
     if spec.train.continued and recurrent:
         skipped += (1 - CONTINUED_FROM) * spec.train.continued / 2
-        kept += (1 - CONTINUED_FROM) * WITH_GRADIENT
+        passes = 2 if spec.train.contract else 1
+        kept += (1 - CONTINUED_FROM) * WITH_GRADIENT * passes
     return cost.training(skipped, kept) * spec.train.batch_size
 
 

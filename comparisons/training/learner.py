@@ -11,7 +11,12 @@ from torch.nn.utils import parametrize
 
 from comparisons.hardware import autocast, float32_as
 from comparisons.training.compiling import compiled_parts, in_place
-from comparisons.training.objectives import WITH_GRADIENT, squared_change
+from comparisons.training.objectives import (
+    WITH_GRADIENT,
+    disturbed,
+    squared_change,
+    squared_growth,
+)
 from foundations.records.spec import TrainSpec
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
@@ -41,9 +46,10 @@ class Learner(nn.Module):
     for, else L(all iterations). With alpha = 1 the full pass is not run, with alpha = 0 the
     progressive one is not. Where training is continued, a recurrent network goes on from the last
     of these states: some iterations without gradient, then `WITH_GRADIENT` with it, and to the loss
-    come L / 2 and `settle` times the mean `squared_change` of the last iteration. train: gives
-    alpha, settle and the smoothing of labels. shared: whether other processes, if there are any,
-    hold the rest of the batch. compiled: whether `running` compiles the network's parts.
+    come L / 2, `settle` times the mean `squared_change` of the last iteration and `contract` times
+    the mean `squared_growth` of a disturbance over these. train: gives alpha, those weights and the
+    smoothing of labels. shared: whether other processes, if there are any, hold the rest of the
+    batch. compiled: whether `running` compiles the network's parts.
     """
 
     def __init__(
@@ -62,7 +68,7 @@ class Learner(nn.Module):
         self.alpha = train.alpha if model.progressive and model.max_iterations is None else 0.0
         self.label_smoothing = train.label_smoothing
         self.continues = train.continued > 0 and model.max_iterations is None
-        self.settle = train.settle
+        self.settle, self.contract = train.settle, train.contract
         self.precision = precision
         self.shared = shared
         self._parts = compiled_parts(model) if compiled else {}
@@ -93,13 +99,18 @@ class Learner(nn.Module):
         return loss
 
     def _continued_loss(self, batch: Batch, x: Tensor, state: State, skipped: int) -> Tensor:
-        begun = self._skip(x, skipped, state)
+        start = self._skip(x, skipped, state) if skipped else state
+        disturbance = disturbed(start) if self.contract else None
         with autocast(x.device, self.precision), self._masked_once():
-            *_, before, last = self.model.states(x, WITH_GRADIENT, begun)
+            *_, before, last = self.model.states(x, WITH_GRADIENT, start)
             logits = self.model.readout(last)
+            beside = disturbance and self.model.run(x, WITH_GRADIENT, disturbance)
         loss = self._loss(logits, batch) / 2
         if self.settle:
             loss = loss + self.settle * squared_change(before.parts, last.parts).mean()
+        if disturbance and beside:
+            starts, ends = (start.parts, disturbance.parts), (last.parts, beside.parts)
+            loss = loss + self.contract * squared_growth(starts, ends).mean()
         return loss
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:
@@ -107,15 +118,13 @@ class Learner(nn.Module):
         return self.task.loss(logits, batch, self.label_smoothing) * share
 
     def _unroll(self, x: Tensor, skipped: int, kept: int) -> tuple[Tensor, State]:
-        state = self._skip(x, skipped)
+        state = self._skip(x, skipped) if skipped else None
         with autocast(x.device, self.precision), self._masked_once():
             state = self.model.run(x, kept, state)
             return self.model.readout(state), state
 
-    def _skip(self, x: Tensor, iterations: int, state: State | None = None) -> State | None:
+    def _skip(self, x: Tensor, iterations: int, state: State | None = None) -> State:
         """The state after iterations without gradient."""
-        if not iterations:
-            return state
         # Its own contexts: shared with the pass after it, they would hand that one weights that
         # were cast or masked, and cached, without a gradient.
         with torch.no_grad(), autocast(x.device, self.precision), self._masked_once():

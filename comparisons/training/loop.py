@@ -213,7 +213,7 @@ class Training:
             progress.kept_iterations += kept
         if further is not None:
             progress.skipped_iterations += further
-            progress.kept_iterations += WITH_GRADIENT
+            progress.kept_iterations += WITH_GRADIENT * (2 if spec.train.contract else 1)
 
     def log(self) -> None:
         """The mean loss since the last line; a run whose loss is not finite has diverged. The one

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from foundations.errors import unknown_name
 from foundations.records.spec import SCHEDULES
+from paradigms.base import State
 
 #: Share of the steps after which training is continued beyond its iterations, where it is: before
 #: that there is no answer yet that could last.
@@ -18,6 +19,9 @@ CONTINUED_FROM = 0.2
 #: Iterations with gradient there: the last one's change is penalised, and the state that it starts
 #: from is trained too.
 WITH_GRADIENT = 2
+#: Size of the noise whose growth is penalised, as a share of the state: above what bfloat16 rounds
+#: away (0.4 %), below what would be another state.
+DISTURBANCE = 0.1
 
 
 def rate(step: int, steps: int, warmup: int, schedule: str) -> float:
@@ -58,15 +62,37 @@ def continued_draw(most: int, seed: int, step: int) -> int:
 
 def squared_change(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
     """float [n]: the squared length of a step as a share of that of the state it left, over all
-    parts of a state [n, ...] together: 0 at a fixed point.
+    parts of a state [n, ...] together: 0 at a fixed point."""
+    return _squared_distance(before, after) / (_squared_length(before) + 1e-6)
 
-    The penalty of fixed points in training; Linsley et al. 2020 (arXiv 2005.11362) penalise the
-    Jacobian to the same end, which costs a product with it where this costs nothing.
+
+def disturbed(state: State, share: float = DISTURBANCE) -> State:
+    """The state with noise added, whose root mean square is that share of each part's own."""
+
+    def add_noise(part: Tensor) -> Tensor:
+        size = part.float().square().flatten(1).mean(1).sqrt()
+        size = size.reshape(-1, *[1] * (part.dim() - 1)).to(part.dtype)
+        return part + share * size * torch.randn_like(part)
+
+    return state.map(add_noise)
+
+
+def squared_growth(
+    start: tuple[Sequence[Tensor], Sequence[Tensor]], end: tuple[Sequence[Tensor], Sequence[Tensor]]
+) -> Tensor:
+    """float [n]: the squared distance of two states at the end as a share of that at the start,
+    under 1 where iterations brought them nearer to each other.
+
+    For a small random disturbance it is, on average, the mean square of the singular values of the
+    iterations' Jacobian: what contractor-RBP penalises (Linsley et al. 2020, arXiv 2005.11362), by
+    a difference of two passes in place of a product with the Jacobian.
     """
-    moved = sum(_squares(b - a) for a, b in zip(before, after, strict=True))
-    length = sum(_squares(a) for a in before)
-    return torch.as_tensor(moved / (length + 1e-6))
+    return _squared_distance(*end) / (_squared_distance(*start) + 1e-6)
 
 
-def _squares(part: Tensor) -> Tensor:
-    return part.float().square().flatten(1).sum(1)
+def _squared_distance(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:
+    return _squared_length([b - a for a, b in zip(before, after, strict=True)])
+
+
+def _squared_length(parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack([part.float().square().flatten(1).sum(1) for part in parts]).sum(0)

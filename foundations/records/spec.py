@@ -68,6 +68,7 @@ class TrainSpec:
     weights are then the ones kept. continued: the most iterations, a random number of them, that a
     recurrent network goes on for after those of its loss, to be trained there as well (see
     `learner`), 0 for none. settle: weight there of the squared change that the last one makes.
+    contract: weight there of the squared growth of a small disturbance.
     """
 
     steps: Count = 2000
@@ -90,6 +91,7 @@ class TrainSpec:
     compile: bool = False
     continued: CountOrZero = 0
     settle: Amount = 0.0
+    contract: Amount = 0.0
 
     @property
     def total_steps(self) -> int:

@@ -91,3 +91,11 @@ def test_with_kernels_of_one_an_iteration_sees_one_site_to_each_side(task, diffi
 def test_kernels_that_make_no_sense_are_errors(name, kernel):
     with pytest.raises(ValueError, match="kernel must be 3, or 1 with recall"):
         build_paradigm(name, load_task("maze").spec, width=8, kernel=kernel)
+
+
+def test_depth_is_the_residual_blocks_of_an_iteration():
+    spec = load_task("maze").spec
+    one, two, three = (build_paradigm("dt_net_recall", spec, width=8, depth=d) for d in (1, 2, 3))
+    assert count_parameters(two) == count_parameters(build_paradigm("dt_net_recall", spec, width=8))
+    assert count_parameters(three) - count_parameters(two) == 2 * 9 * 8 * 8
+    assert count_parameters(two) - count_parameters(one) == 2 * 9 * 8 * 8

@@ -16,10 +16,13 @@ from comparisons.testing.exits import state_change
 from comparisons.training.learner import Learner
 from comparisons.training.objectives import (
     CONTINUED_FROM,
+    DISTURBANCE,
     WITH_GRADIENT,
     continued_draw,
+    disturbed,
     progressive_draw,
     squared_change,
+    squared_growth,
 )
 from foundations.records.spec import TrainSpec
 from paradigms import build_paradigm
@@ -64,10 +67,26 @@ def test_the_penalty_is_the_square_of_the_change_that_exit_rules_see(seed, n, pa
     assert squared_change(before, before).abs().max() == 0
 
 
+@pytest.mark.parametrize(("grown", "factor"), [(0.25, 0.5), (1.0, 1.0), (9.0, 3.0)])
+def test_the_growth_of_a_disturbance_is_that_of_its_squared_length(grown, factor):
+    torch.manual_seed(0)
+    start = State((torch.randn(5, 3, 8), torch.randn(5, 2, 4, 4)))
+    beside = disturbed(start)
+    noise = [b - a for a, b in zip(start.parts, beside.parts, strict=True)]
+    for part, own in zip(start.parts, noise, strict=True):
+        assert own.square().mean().sqrt() / part.square().mean().sqrt() == pytest.approx(
+            DISTURBANCE, rel=0.2
+        )
+    end = [a + factor * own for a, own in zip(start.parts, noise, strict=True)]
+    growth = squared_growth((start.parts, beside.parts), (start.parts, end))
+    torch.testing.assert_close(growth, torch.full((5,), grown), rtol=1e-3, atol=1e-4)
+
+
 def test_the_loss_is_the_sum_that_is_documented():
-    train = TrainSpec(continued=4, settle=0.7)
+    train = TrainSpec(continued=4, settle=0.7, contract=0.3)
     own, batch = learner(train), TASK.sample(16, 8)
     model, x = own.model, batch.inputs
+    torch.manual_seed(3)
     loss = own(batch, 0, 3, 4)
     loss.backward()
     gradients = [p.grad.clone() for p in model.parameters()]
@@ -79,9 +98,15 @@ def test_the_loss_is_the_sum_that_is_documented():
         state = model.run(x, 4, state.map(torch.Tensor.detach))
     before = model.step(state, x)
     after = model.step(before, x)
+    torch.manual_seed(3)
+    beside = disturbed(state)
+    apart = model.step(model.step(beside, x), x).hidden - after.hidden
+    noise = beside.hidden - state.hidden
+    growth = apart.flatten(1).norm(dim=1) / noise.flatten(1).norm(dim=1)
     wanted = wanted + TASK.loss(model.readout(after), batch, 0.0) / 2
     moved = (after.hidden - before.hidden).flatten(1).norm(dim=1)
     wanted = wanted + 0.7 * (moved / before.hidden.flatten(1).norm(dim=1)).square().mean()
+    wanted = wanted + 0.3 * growth.square().mean()
     wanted.backward()
     torch.testing.assert_close(loss, wanted)
     for parameter, gradient in zip(model.parameters(), gradients, strict=True):
@@ -116,24 +141,41 @@ def test_its_operations_are_counted():
     cost = count_cost(model, TASK.sample(spec.train_difficulty, 1).inputs)
     extra = cost.training(5, WITH_GRADIENT) - cost.training(0, 0)
     extra *= (1 - CONTINUED_FROM) * spec.train.batch_size
+    twice = replace(more, train=replace(more.train, contract=1.0))
+    assert expected_step(twice) > expected_step(more)
     assert expected_step(more) - expected_step(spec) == pytest.approx(extra, rel=1e-6)
 
 
-def test_training_for_rest_makes_states_move_less():
-    """A real training, the same but for the penalty."""
+def trained(train: TrainSpec):
+    own = learner(train)
+    optimizer = torch.optim.Adam(own.parameters(), 3e-3)
+    for step in range(150):
+        batch = TASK.sample(16, indices=np.arange(16) + 16 * step, split="train")
+        torch.manual_seed(step)
+        own(batch, *progressive_draw(6, 0, step), continued_draw(6, 0, step)).backward()
+        torch.nn.utils.clip_grad_norm_(own.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+    return own.model
 
-    def change(settle: float) -> float:
-        own = learner(TrainSpec(continued=6, settle=settle))
-        optimizer = torch.optim.Adam(own.parameters(), 3e-3)
-        for step in range(150):
-            batch = TASK.sample(16, indices=np.arange(16) + 16 * step, split="train")
-            own(batch, *progressive_draw(6, 0, step), continued_draw(6, 0, step)).backward()
-            torch.nn.utils.clip_grad_norm_(own.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-        with torch.inference_mode():
-            x = TASK.sample(8, 64).inputs
-            *_, before, after = own.model.states(x, 20)
-            return float(state_change(before, after).mean())
 
-    assert change(3.0) < change(0.0) / 2
+def test_training_for_rest_and_for_contraction_does_what_it_says():
+    """Real trainings, the same but for the penalties."""
+    x = TASK.sample(16, 64).inputs
+
+    @torch.inference_mode()
+    def change(model) -> float:
+        *_, before, after = model.states(x, 20)
+        return float(state_change(before, after).mean())
+
+    @torch.inference_mode()
+    def growth(model) -> float:
+        torch.manual_seed(0)
+        start = model.run(x, 20)
+        beside = disturbed(start)
+        ends = model.run(x, 2, start).parts, model.run(x, 2, beside).parts
+        return float(squared_growth((start.parts, beside.parts), ends).mean())
+
+    plain = trained(TrainSpec(continued=6))
+    assert change(trained(TrainSpec(continued=6, settle=3.0))) < change(plain) / 2
+    assert growth(trained(TrainSpec(continued=6, contract=1.0))) < growth(plain) / 2
