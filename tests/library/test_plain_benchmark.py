@@ -50,7 +50,7 @@ def test_the_recurrent_part_learns_at_a_thirtieth_of_the_rate_after_a_warm_up():
     training = plain.plain_training(data, 4, 0, CPU)
     before = [p.clone() for p in next(training).parameters()]
     after = list(next(training).parameters())
-    moved = [float((a - b).abs().max()) for a, b in zip(after, before, strict=True)]
+    moved = [(a - b).abs().max().item() for a, b in zip(after, before, strict=True)]
     warm = 1 - math.exp(-5 * 2 / plain.WARMUP_EPOCHS)  # one batch is one epoch
     assert max(moved[1:6]) <= 1.01 * warm * plain.RATE / plain.ITERATIONS
     assert max(moved) > 2 * plain.RATE / plain.ITERATIONS
@@ -118,3 +118,18 @@ def test_a_forced_limit_is_stated(monkeypatch, limit, kind, used):
 def test_memory_is_measured_as_bytes_a_second():
     assert machine.triad(CPU, numbers=1000) > 0
     assert machine.Roof(2e9, 1e9, 1e8).ridge == 10
+
+
+def test_the_librarys_side_is_a_run_of_its_command(monkeypatch):
+    small = ("--preset=smoke", "--set=train.steps=2", "--set=train.batch_size=4")
+    small += (
+        "--set=paradigm.width=4",
+        "--set=paradigm.iterations=2",
+        "--set=evaluation.iterations=4",
+    )
+    monkeypatch.setattr(plain, "ONE_TEST", (*plain.ONE_TEST, *small))
+    monkeypatch.setattr(plain, "MAZES", 50)
+    monkeypatch.setattr(plain, "PROBLEMS", 4)
+    race = plain.library_race(0, 0.0, "fp32")
+    assert (race.side, race.steps, race.reached) == ("library", 2, True)
+    assert race.seconds > 0
