@@ -14,8 +14,6 @@ import copy
 import json
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -29,13 +27,8 @@ from benchmarks.cases import (
     Network,
     Sweep,
 )
-from comparisons.hardware import (
-    autocast,
-    device_name,
-    fast_bf16,
-    package_versions,
-    resolve_precision,
-)
+from benchmarks.machine import Roof, facts, fast_precision, roofline, said, seconds_of
+from comparisons.hardware import autocast
 from comparisons.testing.cost import count_cost
 from comparisons.testing.evaluation import evaluate, recorded_iterations
 from comparisons.testing.session import Session
@@ -70,34 +63,6 @@ class Row:
     plain_share_of_roofline: float
 
 
-def seconds_of(
-    contestants: dict[str, Callable[[], object]], repeats: int, least: float = 0.0
-) -> dict[str, list[float]]:
-    """Times of each, sorted; called in turn after one round that does not count, `repeats` times
-    and, where calls are short, until `least` seconds went into them."""
-    times: dict[str, list[float]] = {name: [] for name in contestants}
-    turn, spent = 0, 0.0
-    while turn <= repeats or spent < least:
-        for name, call in contestants.items():
-            began = time.perf_counter()
-            call()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if turn:
-                times[name].append(time.perf_counter() - began)
-                spent += times[name][-1]
-        turn += 1
-    return {name: sorted(values) for name, values in times.items()}
-
-
-@dataclass(frozen=True)
-class Roof:
-    """FLOP/s of a matrix product, in the precision of the fast contestants and in float32."""
-
-    fast: float
-    plain: float
-
-
 def _row(what, how, unit, times, amount, plain=None, flops=0.0, roof=None) -> Row:
     middle = statistics.median(times)
     before = statistics.median(plain) if plain else float("nan")
@@ -113,16 +78,6 @@ def _row(what, how, unit, times, amount, plain=None, flops=0.0, roof=None) -> Ro
         flops / middle / roof.fast if roof else float("nan"),
         flops / before / roof.plain if roof else float("nan"),
     )
-
-
-def roofline(device: torch.device, dtype: torch.dtype) -> Roof:
-    """A matrix product of 2,048 x 2,048 (8,192 on a GPU) in that precision and in float32, in
-    turn."""
-    side = 8192 if device.type == "cuda" else 2048
-    a, b = (torch.randn(side, side, device=device) for _ in range(2))
-    c, d = a.to(dtype), b.to(dtype)
-    times = seconds_of({"fast": lambda: c @ d, "plain": lambda: a @ b}, 9)
-    return Roof(*(2 * side**3 / statistics.median(values) for values in times.values()))
 
 
 def generators(repeats: int) -> list[Row]:
@@ -198,7 +153,7 @@ def sweep(case: Sweep, device: torch.device, repeats: int) -> list[Row]:
     fast = copy.deepcopy(plain)
     if task.spec.spatial_dims == 2:
         fast = fast.to(memory_format=torch.channels_last)
-    precision = resolve_precision("auto", device)
+    precision = fast_precision(device)
     record = recorded_iterations(case.iterations, plain.train_iterations)
     session = Session(fast, task, device, precision)
 
@@ -234,7 +189,7 @@ def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> li
     fast = build_paradigm(case.paradigm, task.spec, **case.options).to(device)
     fast.load_state_dict(plain.state_dict())
     fast = fast.to(memory_format=torch.channels_last) if task.spec.spatial_dims == 2 else fast
-    precision = resolve_precision("auto", device)
+    precision = fast_precision(device)
     iterations = plain.train_iterations
     x = channels_last(batch.inputs)
     cost = count_cost(fast, x[:1])
@@ -334,14 +289,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if fast_bf16(device) else torch.float32
+    precision = fast_precision(device)
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     roof = roofline(device, dtype)
-    print(f"{device_name(device)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
-    print(
-        f"roofline: {roof.fast / 1e9:,.0f} GFLOP/s in {_name(dtype)}, {roof.plain / 1e9:,.0f} in"
-        " fp32",
-        flush=True,
-    )
+    print(said(device, roof, precision), flush=True)
     rows = generators(options.repeats) if options.only in "generators" else []
     for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS):
         if options.only not in case.name:
@@ -357,12 +308,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(rows))
     if options.out:
         record = {
-            "device": device_name(device),
-            "threads": torch.get_num_threads(),
-            "versions": package_versions(),
-            "roofline_flops": roof.fast,
-            "roofline_precision": _name(dtype),
-            "roofline_flops_fp32": roof.plain,
+            **facts(device, roof, precision),
             "command": " ".join(["python -m benchmarks", *given]),
             "rows": [{k: None if v != v else v for k, v in asdict(r).items()} for r in rows],
         }

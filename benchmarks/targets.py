@@ -87,6 +87,7 @@ class Reached:
     reached: bool
     device: str
     threads: int
+    steps: int
 
 
 def reach(target: Target, seed: int, extra: tuple[str, ...] = ()) -> Reached:
@@ -115,6 +116,7 @@ def reach(target: Target, seed: int, extra: tuple[str, ...] = ()) -> Reached:
         row["accuracy"] >= target.bar,
         result["device"],
         result["threads"],
+        result["steps"],
     )
 
 

@@ -43,22 +43,22 @@ def expected_device() -> torch.device:
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
-def check_precision(asked: str, device: torch.device) -> None:
+def check_precision(precision: str, device: torch.device) -> None:
     """ValueError where a device can't compute in that precision."""
-    if asked == "tf32" and not has_tf32(device):
+    if precision == "tf32" and not has_tf32(device):
         raise ValueError(
             f"precision tf32 needs an NVIDIA GPU from Ampere on, and {device_name(device)} has"
             f" none; allowed here: {', '.join(name for name in PRECISIONS if name != 'tf32')}"
         )
 
 
-def resolve_precision(asked: str, device: torch.device) -> str:
+def resolve_precision(precision: str, device: torch.device) -> str:
     """ "bf16", "fp32" (IEEE) or "tf32": "auto" takes bf16 where the hardware has it, else fp32.
     ValueError as of `check_precision`."""
-    check_precision(asked, device)
-    if asked == "auto":
+    check_precision(precision, device)
+    if precision == "auto":
         return "bf16" if fast_bf16(device) else "fp32"
-    return asked
+    return precision
 
 
 def tf32_flags() -> tuple[bool, bool]:

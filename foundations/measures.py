@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from foundations.statistics import student_half_width, wilson
+from foundations.statistics import student_half_width, wilson, wilson_interval
 
 CONVERGED = 0.99  # accuracy at the trained difficulty; Bansal et al. 2022 average such runs only
 SOLVED = 0.9  # accuracy at which a difficulty counts as solved
@@ -79,9 +79,11 @@ def peak(by_iterations: Mapping[int, float]) -> tuple[int, float]:
     return best, by_iterations[best]
 
 
-def converged_share(at_trained: Sequence[float]) -> float:
-    """Share of runs whose accuracy at the trained difficulty is at least CONVERGED."""
-    return sum(a >= CONVERGED for a in at_trained) / len(at_trained)
+def converged_share(at_trained: Sequence[float]) -> tuple[int, float, float]:
+    """How many runs have an accuracy of at least CONVERGED at the trained difficulty, and Wilson's
+    95 % interval of their share. ValueError for no runs."""
+    converged = sum(a >= CONVERGED for a in at_trained)
+    return converged, *wilson_interval(converged, len(at_trained))
 
 
 def aggregate(rows: pd.DataFrame, by: Sequence[str], each: bool = False) -> pd.DataFrame:

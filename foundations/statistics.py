@@ -147,16 +147,6 @@ def cohens_h(first: float, second: float) -> float:
     return 2 * (math.asin(math.sqrt(first)) - math.asin(math.sqrt(second)))
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for having been looked at together (Holm 1979), in the order given."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected, worst = [0.0] * len(p_values), 0.0
-    for place, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(p_values) - place) * p_values[i]))
-        corrected[i] = worst
-    return corrected
-
-
 def mean_interval(values: Sequence[float], n: int, level: float = 0.95) -> tuple[float, float]:
     """Interval of a mean accuracy over seeds that share n test problems: the wider of Student's t
     over seeds and Wilson's over problems."""

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from paradigms.layers import has_matrix_unit
 
-#: Kernels from this width on are faster by transforms (`docs/speed.md`): measured at 25 channels,
-#: maps of 38 and 150 sites.
+#: Kernels from this width on are faster by transforms (`docs/speed_history.md`): measured at 25
+#: channels, maps of 38 and 150 sites.
 WIDE = 11
 
 

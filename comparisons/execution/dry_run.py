@@ -37,7 +37,7 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
             continue
         stored = {s.run_id for s in part.runs if RunFolder(folder, s).complete}
         with company(0 if torch.cuda.is_available() else count - 1):
-            found = estimate(
+            estimated = estimate(
                 part.runs, device, together=together, done=stored, tests=what == "run", always=True
             )
         for line in (
@@ -47,9 +47,9 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
             console.print(line, markup=False, soft_wrap=True)
         for line in part.matched:
             console.print(f"matched: {line}", markup=False, soft_wrap=True)
-        console.print(_table(part.runs, folder, stored, found))
-        left = [found.seconds[s.run_id] for s in part.runs if s.run_id not in stored]
-        flops = sum(found.flops[s.run_id] for s in part.runs if s.run_id not in stored)
+        console.print(_table(part.runs, folder, stored, estimated))
+        left = [estimated.seconds[s.run_id] for s in part.runs if s.run_id not in stored]
+        flops = sum(estimated.flops[s.run_id] for s in part.runs if s.run_id not in stored)
         took = wall_seconds(left, number)
         total += took
         console.print(
@@ -67,7 +67,7 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
     )
 
 
-def _table(runs: Sequence[RunSpec], out: Path, stored: set[str], found: Estimate) -> Table:
+def _table(runs: Sequence[RunSpec], out: Path, stored: set[str], estimated: Estimate) -> Table:
     """A line for runs that differ in their seeds alone."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     grid.add_column("task", no_wrap=True)
@@ -91,8 +91,8 @@ def _table(runs: Sequence[RunSpec], out: Path, stored: set[str], found: Estimate
             f"{first.train_samples:,}",
             ",".join(str(spec.seed) for spec in group),
             f"{first.train.total_steps:,}",
-            f"{found.flops[first.run_id]:.1e}",
-            f"{found.seconds[first.run_id] / 60:.1f}",
+            f"{estimated.flops[first.run_id]:.1e}",
+            f"{estimated.seconds[first.run_id] / 60:.1f}",
             ", ".join(states) or "no",
         )
     if any(len(group) > 1 for group in groups.values()):

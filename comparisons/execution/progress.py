@@ -72,12 +72,12 @@ def _some(names: list[str], what: str) -> str:
 
 @dataclass
 class Seen:
-    """What the folder says of a run. step: of the last line of its log. held: whether a process
+    """What the folder says of a run. step: of the last line of its log. running: whether a process
     works on it now."""
 
     done: bool = False
     step: int = 0
-    held: bool = False
+    running: bool = False
     notes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -183,8 +183,8 @@ class Screen:
                 if folder.complete:
                     ended.append((_changed(folder.result_path), name))
                     continue
-                seen.held = name == self.mine or _held(folder.path / MARKER)
-                if name != self.mine and seen.held:
+                seen.running = name == self.mine or _is_running(folder.path / MARKER)
+                if name != self.mine and seen.running:
                     seen.step = max(seen.step, last_step(folder.metrics_path))
             for _, name in sorted(ended):
                 self.seen[name] = Seen(done=True)
@@ -259,7 +259,7 @@ class Screen:
         return f"{time.strftime('%H:%M')} {done} of {total} done, {100 * share:.0f} %, {left}{more}"
 
     def _running(self) -> list[str]:
-        return [name for name, seen in self.seen.items() if seen.held and not seen.done]
+        return [name for name, seen in self.seen.items() if seen.running and not seen.done]
 
     def _named(self, name: str) -> str:
         spec, seen = self.folders[name].spec, self.seen[name]
@@ -308,7 +308,7 @@ class Screen:
 _SHORT = {"training loss": "loss", "element_accuracy": "per element"}
 
 
-def _held(marker: Path) -> bool:
+def _is_running(marker: Path) -> bool:
     """Whether a process has shown that it works on a run, and lately: one that was killed leaves
     its marker."""
     try:

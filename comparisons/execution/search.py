@@ -85,11 +85,11 @@ def space(spec: RunSpec, count: int, widths: bool) -> list[Setting]:
 
 def groups(runs: Iterable[RunSpec]) -> dict[str, list[RunSpec]]:
     """Runs that differ in seed and number of samples only: each group is searched for once."""
-    found: dict[str, list[RunSpec]] = {}
+    alike_runs: dict[str, list[RunSpec]] = {}
     for spec in runs:
         alike = replace(spec, seed=0, data_seed=0, train_samples=1)
-        found.setdefault(alike.run_id, []).append(spec)
-    return found
+        alike_runs.setdefault(alike.run_id, []).append(spec)
+    return alike_runs
 
 
 def trial(spec: RunSpec, setting: Setting) -> RunSpec:
@@ -158,11 +158,11 @@ def search(
         what="trial",
     )
     unfinished = sum(not RunFolder(folder, spec).complete for spec in trials.runs)
-    chosen, record = choose(plan, out, count, widths)
+    best_plan, record = choose(plan, out, count, widths)
     if process_place()[0] == 0:
         record = {"schema": SCHEMA, "command": command, "seed": SEED, **record}
         write_atomically(out / "search.json", json.dumps(record, indent=1))
-    return chosen, unfinished
+    return best_plan, unfinished
 
 
 def trials_of(plan: Plan, count: int, widths: bool) -> Plan:
@@ -185,14 +185,14 @@ def choose(plan: Plan, out: Path, count: int, widths: bool) -> tuple[Plan, dict[
 
     Best: the highest validation accuracy, then the lowest validation loss, then the first tried.
     """
-    chosen: dict[str, RunSpec] = {}
+    tuned: dict[str, RunSpec] = {}
     table = []
     for alike in groups(plan.runs).values():
         largest = _largest(alike)
         settings = space(largest, count, widths)
         results = [_result(out, trial(largest, setting)) for setting in settings]
         best = min(range(len(settings)), key=lambda i: (*_rank(results[i]), i))
-        chosen |= {spec.run_id: settings[best].apply(spec) for spec in alike}
+        tuned |= {spec.run_id: settings[best].apply(spec) for spec in alike}
         table.append(
             {
                 "task": largest.task,
@@ -211,7 +211,7 @@ def choose(plan: Plan, out: Path, count: int, widths: bool) -> tuple[Plan, dict[
                 ],
             }
         )
-    runs = tuple(chosen[spec.run_id] for spec in plan.runs)
+    runs = tuple(tuned[spec.run_id] for spec in plan.runs)
     return replace(plan, runs=runs), {"searches": table}
 
 

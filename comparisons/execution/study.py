@@ -186,10 +186,10 @@ def run_all(
     return screen
 
 
-def workers_for(plan: Plan, distribute: str, asked: int) -> int:
+def workers_for(plan: Plan, distribute: str, requested: int) -> int:
     """Workers of this process: one where a launcher started several."""
     alone = process_place()[1] == 1 and distribute == "runs"
-    return (asked or usual_workers(len(plan.runs), torch.cuda.is_available())) if alone else 1
+    return (requested or usual_workers(len(plan.runs), torch.cuda.is_available())) if alone else 1
 
 
 def _announce(
@@ -199,10 +199,10 @@ def _announce(
     done = {name for name, seen in screen.seen.items() if seen.done}
     together = accelerator.num_processes
     tests = screen.what == "run"
-    found = estimate(plan.runs, accelerator.device, together=together, done=done, tests=tests)
+    estimated = estimate(plan.runs, accelerator.device, together=together, done=done, tests=tests)
     apart = processes if together == 1 else 1
     kind = accelerator.device.type
-    screen.announce(workers * apart, torch.get_num_threads(), kind, found, together)
+    screen.announce(workers * apart, torch.get_num_threads(), kind, estimated, together)
 
 
 def _help(number: int, plan: Plan, out: Path, workers: int, tracking: Tracking, work: Work) -> None:

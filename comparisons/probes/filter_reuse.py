@@ -117,7 +117,7 @@ def reuse(activity: Activity, train_iterations: int) -> dict[str, Any]:
     trained = torch.tensor([i <= train_iterations for i in activity.iterations])
     ratio = least_over_peak(activity.amount[trained])
     active = ratio[~ratio.isnan()]
-    found = {
+    facts = {
         "layers": len(activity.layers),
         "filters": len(ratio),
         "never_active": int(ratio.isnan().sum()),
@@ -128,8 +128,8 @@ def reuse(activity: Activity, train_iterations: int) -> dict[str, Any]:
         "reused_by_layer": [share_reused(part) for part in ratio.split(activity.layers)],
     }
     if len(active):
-        found["curve"] = torch.quantile(active, torch.linspace(0, 1, 21).double()).tolist()
-    return found
+        facts["curve"] = torch.quantile(active, torch.linspace(0, 1, 21).double()).tolist()
+    return facts
 
 
 def share_reused(ratio: Tensor) -> float | None:

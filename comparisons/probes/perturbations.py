@@ -46,8 +46,8 @@ def zeros(hidden: Tensor, drawing: Sequence[torch.Generator]) -> Tensor:
 def flip(hidden: Tensor, drawing: Sequence[torch.Generator]) -> Tensor:
     """A tenth of its numbers with the other sign."""
     pairs = zip(hidden, drawing, strict=True)
-    chosen = torch.stack([torch.rand(own.shape, generator=draws) < FLIPPED for own, draws in pairs])
-    return channels_last(torch.where(chosen.to(hidden.device), -hidden, hidden))
+    flipped = torch.stack([torch.rand(own.shape, generator=g) < FLIPPED for own, g in pairs])
+    return channels_last(torch.where(flipped.to(hidden.device), -hidden, hidden))
 
 
 #: Changes of a part of states [n, ...], given a generator for each problem; each problem's depends
@@ -158,15 +158,15 @@ def recovery(
     shape = len(perturbations), len(record), 3
 
     def measure(batch: Batch, indices: np.ndarray) -> Tensor:
-        found = torch.zeros(shape, dtype=torch.float64, device=sums_on)
+        tallies = torch.zeros(shape, dtype=torch.float64, device=sums_on)
         state = session.model.run(batch.inputs, before)
         halfway = Halfway(session, difficulty, indices, count, seed, batch, state, before)
         for place, name in enumerate(perturbations):
             after = halfway.after(name)
             if after is not None:
-                found[place, :, 2] = len(batch)
-                _score(session, *after, record, found[place])
-        return found
+                tallies[place, :, 2] = len(batch)
+                _score(session, *after, record, tallies[place])
+        return tallies
 
     sums = torch.zeros(shape, dtype=torch.float64, device=sums_on)
     for _, part in session.each(measure, difficulty, session.slices(difficulty, count), seed=seed):

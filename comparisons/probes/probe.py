@@ -217,14 +217,14 @@ def _of_trace(seen: Trace) -> dict[str, Any]:
         facts["solved"] = {kind: solved[kind] for kind in KINDS}
         if seen.moved:
             facts["drift_distance"] = _finite(float(torch.tensor(seen.moved).median()))
-    found = [made for made in map(components, seen.paths) if made is not None]
-    if found:
-        longest = max(len(explained) for explained, _ in found)
-        explained = [e + [0.0] * (longest - len(e)) for e, _ in found]
+    decomposed = [made for made in map(components, seen.paths) if made is not None]
+    if decomposed:
+        longest = max(len(explained) for explained, _ in decomposed)
+        explained = [e + [0.0] * (longest - len(e)) for e, _ in decomposed]
         facts["components"] = {
-            "n": len(found),
+            "n": len(decomposed),
             "explained": torch.tensor(explained).mean(0).tolist(),
-            "path": [[round(v, 4) for v in row] for row in found[0][1].tolist()],
+            "path": [[round(v, 4) for v in row] for row in decomposed[0][1].tolist()],
         }
     return facts
 

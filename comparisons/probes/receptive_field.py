@@ -99,9 +99,9 @@ def receptive_fields(
     """
     sites = tuple(x.shape[2:])
     kept = [i for i in iterations if i * x[0, 0].numel() <= MOST_KEPT]
-    found: dict[int, tuple[Tensor, Tensor]] = {}
+    fields: dict[int, tuple[Tensor, Tensor]] = {}
     if not kept:
-        return found
+        return fields
     with torch.enable_grad(), parametrize.cached():
         x = x.detach().clone().requires_grad_()
         for number, state in enumerate(model.states(x, kept[-1]), start=1):
@@ -113,5 +113,5 @@ def receptive_fields(
             value, centre = made
             gradient = torch.autograd.grad(value, x, retain_graph=True, allow_unused=True)[0]
             gradient = torch.zeros_like(x) if gradient is None else gradient
-            found[number] = gradient[0].abs().sum(0).detach().cpu(), centre
-    return found
+            fields[number] = gradient[0].abs().sum(0).detach().cpu(), centre
+    return fields

@@ -75,7 +75,7 @@ def watch(
 
 
 def limits(returned: Tensor, steps: Tensor, tolerance: float = TOLERANCE) -> list[Limit]:
-    """What each of n states ends in, from what `watch` saw.
+    """What each of n states reached in, from what `watch` saw.
 
     A period of p: back after p, 2p, 3p .. iterations, all through the window, for the smallest such
     p up to `LONGEST_PERIOD`. That all multiples count is what tells rest from a slow drift, whose
@@ -84,35 +84,35 @@ def limits(returned: Tensor, steps: Tensor, tolerance: float = TOLERANCE) -> lis
     near = (returned <= tolerance).cpu()
     quarter = max(1, len(steps) // 4)
     shrunk = (steps[-quarter:].mean(0) < SHRINKING * steps[:quarter].mean(0)).tolist()
-    found = []
+    reached = []
     for problem, settling in enumerate(shrunk):
         periods = (p for p in range(1, len(near) // 2 + 1) if near[p - 1 :: p, problem].all())
         period = next(periods, 0)
         if period:
-            found.append(Limit("fixed point" if period == 1 else "cycle", period))
+            reached.append(Limit("fixed point" if period == 1 else "cycle", period))
         else:
-            found.append(Limit("settling" if settling else "drift", 0))
-    return found
+            reached.append(Limit("settling" if settling else "drift", 0))
+    return reached
 
 
 def limit_states(
-    anchor: State, advance: Callable[[State], State], found: list[Limit]
+    anchor: State, advance: Callable[[State], State], reached: list[Limit]
 ) -> list[Tensor]:
     """The states that the limits consist of, each [n, numbers]: the anchor and, where some of them
     are cycles, those that follow it, as many as the longest period."""
     states, state = [flat(anchor)], anchor
-    for _ in range(max((limit.period for limit in found), default=0) - 1):
+    for _ in range(max((limit.period for limit in reached), default=0) - 1):
         state = advance(state)
         states.append(flat(state))
     return states
 
 
-def to_limit(now: Tensor, states: list[Tensor], found: list[Limit]) -> Tensor:
+def to_limit(now: Tensor, states: list[Tensor], reached: list[Limit]) -> Tensor:
     """float [n]: distance of states [n, numbers] from the nearest state of their limit, as a share
     of the length of the limit's first; a limit that is none consists of the last state reached."""
     length = states[0].square().sum(1).sqrt().clamp_min(1e-12)
     each = torch.stack([distance(now, state, length) for state in states])
-    for problem, limit in enumerate(found):
+    for problem, limit in enumerate(reached):
         each[max(limit.period, 1) :, problem] = torch.inf
     return each.amin(0)
 

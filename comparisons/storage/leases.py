@@ -61,14 +61,14 @@ class Claim:
     def check(self, folder: Path) -> None:
         """ClaimLost if the run is another's by now; FileNotFoundError if its folder, or what the
         folder held, is gone."""
-        found = read_claim(folder)
-        if found == self:
+        newest = read_claim(folder)
+        if newest == self:
             return
         # Whoever takes a run over replaces the claim and never leaves none: without one, somebody
         # removes the folder.
         if not (folder / CLAIM).exists():
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder / CLAIM))
-        by = f" by process {found.pid} on {found.host}" if found else ""
+        by = f" by process {newest.pid} on {newest.host}" if newest else ""
         raise ClaimLost(
             f"{folder.name} was taken over{by}: this process stood still or could not be heard, and"
             " leaves it"

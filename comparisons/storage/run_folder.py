@@ -55,8 +55,8 @@ def folder_trouble(out: Path, error: BaseException) -> StoreError | None:
     or in part, or one of its files that may not be opened or made. Else None."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, SafetensorError):  # says the same in words alone
-        found = re.search(r"os error (\d+)", str(error))
-        number = int(found[1]) if found else None
+        told = re.search(r"os error (\d+)", str(error))
+        number = int(told[1]) if told else None
     if number is None:
         return None
     file = getattr(error, "filename", None)
@@ -91,7 +91,7 @@ def _whole(folder: Path, spec: str, *stamps: tuple[int, int]) -> bool:
 
 class RunFolder:
     """runs/<run_id>/ of a results folder. notes: a line for each file that was found damaged and
-    set aside. held: this process's claim to the run, while it has one; with one, nothing is written
+    set aside. own_claim: this process's, while it has the run; with one, nothing is written
     once another process has a newer."""
 
     def __init__(self, out: Path, spec: RunSpec) -> None:
@@ -99,7 +99,7 @@ class RunFolder:
         self.out = out
         self.path = out / "runs" / spec.run_id
         self.notes: list[str] = []
-        self.held: Claim | None = None
+        self.own_claim: Claim | None = None
         self.result_path = self.path / "result.json"
         self.metrics_path = self.path / "metrics.jsonl"
         self.checkpoint_path = self.path / "checkpoint" / "state.safetensors"
@@ -274,22 +274,22 @@ class RunFolder:
         with ExitStack() as stack:
             try:
                 self.path.mkdir(parents=True, exist_ok=True)
-                self.held = stack.enter_context(hold(self.path, say, first))
+                self.own_claim = stack.enter_context(hold(self.path, say, first))
             except OSError as error:
                 trouble = folder_trouble(self.out, error)
                 if trouble:
                     raise trouble from error
                 raise
             try:
-                yield self.held is not None
+                yield self.own_claim is not None
             finally:
-                self.held = None
+                self.own_claim = None
 
     def check(self) -> None:
         """ClaimLost if another process has taken over the run since this one claimed it. Nothing
         without a claim."""
-        if self.held:
-            self.held.check(self.path)
+        if self.own_claim:
+            self.own_claim.check(self.path)
 
     @property
     def lost(self) -> ClaimLost | None:
@@ -337,7 +337,7 @@ class RunFolder:
     def finish(self, result: Result) -> None:
         """Write the result: from now on the run is complete. It names the claim that it was made
         under, if any."""
-        claimed = replace(result, claim=self.held.token if self.held else "")
+        claimed = replace(result, claim=self.own_claim.token if self.own_claim else "")
         self.write(self.result_path, json.dumps(claimed.to_dict(), indent=1))
         # Taken over in that very moment: the file is whole, and the other process puts its own in
         # its place.

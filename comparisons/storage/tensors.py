@@ -30,9 +30,9 @@ def save_tensors(
     """Write a safetensors file whole or not at all, with a checksum of its tensors. check: as of
     `write_atomically`."""
     part = part_of(path)
-    held = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    on_cpu = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
     try:
-        save_file(held, part, {**(metadata or {}), "crc32": _checksum(held)})
+        save_file(on_cpu, part, {**(metadata or {}), "crc32": _checksum(on_cpu)})
         if check:
             check()
         os.replace(part, path)

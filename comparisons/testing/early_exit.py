@@ -61,8 +61,8 @@ def _answer_early(
             steps += len(places)
             rule.update(session.observe(batch, step, before, moves=rule.needs_change))
             before = step.state
-            chosen = torch.eq(rule.iteration, number).view(-1, *[1] * (step.logits.dim() - 1))
-            latest = torch.where(chosen, step.logits, latest) if len(latest) else step.logits
+            answers = torch.eq(rule.iteration, number).view(-1, *[1] * (step.logits.dim() - 1))
+            latest = torch.where(answers, step.logits, latest) if len(latest) else step.logits
             if number == most or rule.stopped.sum() >= max(1, LEAVE_SHARE * len(places)):
                 break
         leaving = rule.stopped if number < most else torch.ones_like(rule.stopped)

@@ -46,8 +46,8 @@ def recorded_iterations(most: int, train_iterations: int) -> list[int]:
     """Iterations worth a row: every one up to 8, then eight to the octave, the trained number and
     the last."""
     grid = {round(2 ** (i / 8)) for i in range(8 * 20)}
-    chosen = {i for i in grid if i <= most} | {min(train_iterations, most), most}
-    return sorted(i for i in chosen if i >= 1)
+    recorded = {i for i in grid if i <= most} | {min(train_iterations, most), most}
+    return sorted(i for i in recorded if i >= 1)
 
 
 def iterations_to_run(model: Paradigm, budget: int) -> int:

@@ -78,11 +78,11 @@ class ExitRule:
             self.stopped = torch.zeros(n, dtype=torch.bool, device=device)
             if seen.correct is not None:
                 self.correct, self.elements = seen.correct, seen.elements
-        chosen = self.chooses(shown)
-        self.iteration = torch.where(chosen, seen.iteration, self.iteration)
+        taken = self.chooses(shown)
+        self.iteration = torch.where(taken, seen.iteration, self.iteration)
         if seen.correct is not None:
-            self.correct = torch.where(chosen, seen.correct, self.correct)
-            self.elements = torch.where(chosen, seen.elements, self.elements)
+            self.correct = torch.where(taken, seen.correct, self.correct)
+            self.elements = torch.where(taken, seen.elements, self.elements)
 
     def keep(self, which: Tensor) -> None:
         """Go on with some of the problems: which, bool [n] or their numbers."""

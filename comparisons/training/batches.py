@@ -28,9 +28,9 @@ def batch_indices(spec: RunSpec, steps: range) -> np.ndarray:
     places = np.arange(steps.start * size, steps.stop * size)
     indices = np.empty(len(places), np.int64)
     for epoch in np.unique(places // count):
-        chosen = places // count == epoch
+        in_epoch = places // count == epoch
         key = stream_key("order", spec.seed, "train", int(epoch))
-        indices[chosen] = permute_many(places[chosen] % count, count, key)
+        indices[in_epoch] = permute_many(places[in_epoch] % count, count, key)
     return indices.reshape(len(steps), size)
 
 

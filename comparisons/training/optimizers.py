@@ -15,8 +15,8 @@ def make_optimizer(model: Paradigm, train: TrainSpec) -> torch.optim.Optimizer:
     """The optimiser, with the network's recurrent parameters in a group of their own. The rate is
     set at every step."""
     recurrent = list(model.recurrent_parameters())
-    chosen = {id(p) for p in recurrent}
-    others = [p for p in model.parameters() if id(p) not in chosen]
+    recurrent_ids = {id(p) for p in recurrent}
+    others = [p for p in model.parameters() if id(p) not in recurrent_ids]
     groups = [
         {"params": params, "scale": scale}
         for params, scale in ((recurrent, train.recurrent_lr_scale), (others, 1.0))
@@ -42,11 +42,11 @@ def named_state(optimizer: torch.optim.Optimizer, model: Paradigm) -> dict[str, 
     """The state of a network's optimiser, by the names of the parameters: what is stored does not
     depend on its groups."""
     names = _parameter_names(optimizer, model)
-    found = {}
+    tensors = {}
     for key, tensor in optimizer_tensors(optimizer).items():
         number, _, what = key.partition(".")
-        found[f"{names[int(number)]}.{what}"] = tensor
-    return found
+        tensors[f"{names[int(number)]}.{what}"] = tensor
+    return tensors
 
 
 def restore_state(
@@ -58,12 +58,12 @@ def restore_state(
     # The order of those checkpoints, whose optimiser had in its first group what was called so.
     first = [name for name, _ in model.named_parameters() if name.startswith("recurrent")]
     once = [*first, *(name for name, _ in model.named_parameters() if name not in set(first))]
-    found = {}
+    numbered = {}
     for key, tensor in tensors.items():
         owner, _, what = key.rpartition(".")
         name = once[int(owner)] if owner.isdecimal() else owner
-        found[f"{numbers[name]}.{what}"] = tensor
-    restore_optimizer(optimizer, found)
+        numbered[f"{numbers[name]}.{what}"] = tensor
+    restore_optimizer(optimizer, numbered)
 
 
 def learning_rate(train: TrainSpec, step: int) -> float:

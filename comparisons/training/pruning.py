@@ -173,13 +173,13 @@ def prune_by_rounds(
     """Masks by iterative magnitude pruning (Frankle & Carbin 2019, arXiv 1803.03635): train, prune
     the smallest, rewind to the first weights, and again; after round k of n a share density^(k/n)
     is left."""
-    asked = model.pruning
+    pruning = model.pruning
     masks = {name: torch.ones_like(layer.mask) for name, layer in layers.items()}
     with _masks_kept(layers):
-        for k in range(1, asked.rounds + 1):
+        for k in range(1, pruning.rounds + 1):
             trained = round_masks(k, copy.deepcopy(model))
             scores = {name: torch.where(masks[name] > 0, s, -1.0) for name, s in trained.items()}
-            masks = keep_best(scores, asked.density ** (k / asked.rounds), asked.scope)
+            masks = keep_best(scores, pruning.density ** (k / pruning.rounds), pruning.scope)
             for name, layer in layers.items():
                 layer.mask.copy_(masks[name])
     return masks
@@ -219,7 +219,7 @@ def prune(
     round_masks: for iterative magnitude pruning, called with the number of a round, from 1, and a
     copy of the network; it trains the copy and returns |w| of each masked layer.
     """
-    asked = model.pruning
+    pruning = model.pruning
     began = time.perf_counter()
     layers = masked_layers(model)
     generator = torch.Generator().manual_seed(spec.seed * 1_000_003 + 7)
@@ -229,14 +229,14 @@ def prune(
         seed=spec.data_seed,
         split="train",
     ).to(device)
-    if asked.criterion == "imp":
+    if pruning.criterion == "imp":
         masks = prune_by_rounds(model, layers, round_masks)
     else:
         with _unchanged_statistics(model):
             masks = _masks(spec, task, model, layers, batch, generator)
-    if asked.control == "shuffle":
+    if pruning.control == "shuffle":
         masks = shuffled(masks, generator)
-    if asked.control == "reinit":
+    if pruning.control == "reinit":
         redraw(spec, task, model)
     for name, layer in layers.items():
         layer.set_mask(masks[name])
@@ -245,20 +245,20 @@ def prune(
 
 
 def _masks(spec, task, model, layers, batch, generator) -> Scores:
-    asked = model.pruning
-    if asked.criterion == "synflow":
-        return prune_by_synflow(model, layers, batch.inputs[:1], asked.density, asked.scope)
-    if asked.criterion == "random":
+    pruning = model.pruning
+    if pruning.criterion == "synflow":
+        return prune_by_synflow(model, layers, batch.inputs[:1], pruning.density, pruning.scope)
+    if pruning.criterion == "random":
         scores = random_scores(layers, generator)
-    elif asked.criterion == "magnitude":
+    elif pruning.criterion == "magnitude":
         scores = magnitude_scores(layers)
-    elif asked.criterion == "snip":
+    elif pruning.criterion == "snip":
         scores = snip_scores(layers, scoring_loss(spec, task, model, batch))
     else:
         cooled = _Cooled(task, TEMPERATURE)
-        found = grasp_scores(layers, scoring_loss(spec, cooled, model, batch))
-        scores = {name: -score for name, score in found.items()}
-    return keep_best(scores, asked.density, asked.scope)
+        grasped = grasp_scores(layers, scoring_loss(spec, cooled, model, batch))
+        scores = {name: -score for name, score in grasped.items()}
+    return keep_best(scores, pruning.density, pruning.scope)
 
 
 class _Cooled(Task):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
-from foundations.measures import aggregate
+from foundations.measures import pareto_front
 from reports.figures.figure_model import (
     SOLVED,
     Axis,
@@ -18,7 +19,7 @@ from reports.figures.figure_model import (
     log_axis,
 )
 from reports.read.formats import count, plural
-from reports.read.rules import RULES, by_iterations, by_rule, interval_note
+from reports.read.rules import RULES, by_iterations, interval_note
 from reports.read.sections import Section
 
 MOST_POINTS = 120  # a line keeps at most this many, spread evenly along its axis
@@ -29,6 +30,11 @@ _COSTS = {"flops": PER_ANSWER, "train_flops": "FLOPs of training", "train_second
 Column = tuple[str, str]  # of a table, with the label of its axis
 PARAMETERS: Column = ("parameters", "trainable parameters")
 _SMALL_DOTS = "Small dots: single seeds. "
+_ONE_POINT = "One point per paradigm at its largest training set"
+_FRONT = (
+    "Ringed: the Pareto front, networks clear of chance than which none has a higher mean at the"
+    " same cost or less. "
+)
 
 
 def table_line(
@@ -186,9 +192,7 @@ def against_samples(section: Section, key: str) -> Figure | None:
     """Sample efficiency: a panel per telling difficulty; none where no series has two sizes."""
     if not section.compares_samples:
         return None
-    ruled = by_rule(section.rows)
-    ruled = ruled[(ruled["rule"] == section.rule) & ruled["train_samples"].notna()]
-    table = aggregate(ruled, ["test_difficulty", "series", "train_samples"], each=True)
+    table = section.by_samples[section.by_samples["rule"] == section.rule]
     return Figure.of(
         key,
         f"Share of {section.name} problems solved by the number of training samples",
@@ -205,9 +209,8 @@ def against_parameters(section: Section, key: str) -> Figure | None:
     return Figure.of(
         key,
         f"Share of {section.name} problems solved by the number of {column[1]}",
-        "One point per paradigm at its largest training set, log axis;"
-        f" {answered(section.rule, section.best)}",
-        _compared(cost_panels(section, column, _telling(section, together=True))),
+        f"{_ONE_POINT}, log axis; {answered(section.rule, section.best)}{_FRONT}",
+        _compared(cost_panels(section, column, _telling(section, together=True)), section.chance),
     )
 
 
@@ -218,15 +221,16 @@ def against_compute(section: Section, key: str) -> Figure | None:
     places = (solved_at_all(section, telling) or telling)[-1:]
     at = f" at {section.place(places[0])}" if places and not section.only else ""
     panels = _compared(
-        [p for cost in _COSTS.items() for p in cost_panels(section, cost, places, cost[1] + at)]
+        [p for cost in _COSTS.items() for p in cost_panels(section, cost, places, cost[1] + at)],
+        section.chance,
     )
     here = section.best[section.best["test_difficulty"].isin(places)]
     timed = any(p.x.label == _SECONDS for p in panels)
     return Figure.of(
         key,
         f"Share of {section.name} problems solved{at} by what it costs",
-        "One point per paradigm at its largest training set, log axes;"
-        f" {answered(section.rule, here)}{_machine(section) if timed else ''}",
+        f"{_ONE_POINT}, log axes; {answered(section.rule, here)}{_FRONT}"
+        f"{_machine(section) if timed else ''}",
         panels,
     )
 
@@ -239,9 +243,18 @@ def _machine(section: Section) -> str:
     return f"Seconds were measured on {' and '.join(devices)}."
 
 
-def _compared(panels: list[Panel]) -> list[Panel]:
-    """Those in which there are at least two points to compare."""
-    return [p for p in panels if len(p.lines) > 1]
+def _compared(panels: list[Panel], chance: float) -> list[Panel]:
+    """Those in which there are at least two points to compare, the Pareto front ringed."""
+    return [_with_front(p, chance) for p in panels if len(p.lines) > 1]
+
+
+def _with_front(panel: Panel, chance: float) -> Panel:
+    """A network whose interval holds chance is on no front, however little it costs."""
+    clear = [n for n in panel.lines if n.low is not None and n.low[0] > chance]
+    front = [clear[i].series for i in pareto_front([(n.x[0], n.y[0]) for n in clear])]
+    return replace(
+        panel, lines=[replace(n, ring=0) if n.series in front else n for n in panel.lines]
+    )
 
 
 def cost_panels(

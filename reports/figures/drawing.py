@@ -224,8 +224,11 @@ def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
         spots = "".join(f"M{across[i]} {y(v)}h0" for v in (line.each or [])[i])
         out.append(f'<path class="seed" d="{spots}"/>')
     dots = keep if line.kind in ("line", "points") and len(keep) <= MOST_BARS else []
-    for i in dots if line.ring is None else [*dots, line.ring]:
-        size, kind = (6.5, "ring") if i == line.ring else (4.2, "dot")
+    points = line.kind == "points"
+    signs = [(i, 4.2, "dot") for i in dots if points or i != line.ring]
+    if line.ring is not None:
+        signs.append((line.ring, 8.5, "front") if points else (line.ring, 6.5, "ring"))
+    for i, size, kind in signs:
         place = f"translate({x(line.x[i])} {y(line.y[i])}) scale({size})"
         out.append(f'<path class="{kind}" transform="{place}" d="{MARKERS[style.marker][1]}"/>')
     return "".join(out) + "</g>"

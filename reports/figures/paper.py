@@ -118,8 +118,10 @@ def _line(ax: Any, line: Line, style: Style) -> None:
             ax.errorbar(line.x, line.y, reach, fmt="none", ecolor=colour, elinewidth=0.7, capsize=1)
         else:
             ax.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, lw=0)
-    if line.ring is not None and not few:
-        ax.plot(line.x[line.ring], line.y[line.ring], _MARKERS[style.marker], color=colour, mfc="w")
+    if line.ring is not None and (line.kind == "points" or not few):
+        look: dict[str, Any] = {"mfc": "none", "ms": 6} if line.kind == "points" else {"mfc": "w"}
+        ring = _MARKERS[style.marker]
+        ax.plot(line.x[line.ring], line.y[line.ring], ring, color=colour, **look)
 
 
 def _axis(ax: Any, which: str, axis: Axis) -> None:

@@ -9,17 +9,9 @@ from __future__ import annotations
 
 import math
 
-from foundations.measures import aggregate
 from reports.read.formats import count, listed, percent
 from reports.read.ranking import NAMED
-from reports.read.rules import by_rule
 from reports.read.sections import Accuracy, Section, accuracies
-
-_LEARNT = 0.9  # share of the way from chance to perfect at which a task counts as learnt
-
-
-def _goal(section: Section) -> float:
-    return section.chance + _LEARNT * (1 - section.chance)
 
 
 def _undecided(cells: list[tuple[str, float]], goal: float) -> str:
@@ -42,13 +34,9 @@ def say_samples(section: Section) -> list[str]:
             "No network was trained with two training-set sizes, so sample efficiency is not"
             " compared."
         ]
-    goal, where = _goal(section), section.place(place)
-    ruled = by_rule(section.rows)
-    ruled = ruled[ruled["test_difficulty"] == place]
-    cells = {
-        str(rule): accuracies(table, "train_samples")
-        for rule, table in aggregate(ruled, ["rule", "series", "train_samples"]).groupby("rule")
-    }
+    goal, where = section.goal, section.place(place)
+    here = section.by_samples[section.by_samples["test_difficulty"] == place]
+    cells = {str(rule): accuracies(table, "train_samples") for rule, table in here.groupby("rule")}
     measured = cells.get(section.rule, [])
     if not measured:
         return []
@@ -93,7 +81,7 @@ def say_parameters(section: Section) -> list[str]:
     place = section.home
     if place is None or section.best["series"].nunique() < 2:
         return []
-    goal = _goal(section)
+    goal = section.goal
     cells = accuracies(section.best[section.best["test_difficulty"] == place])
     left = {cell.series: section.remaining(cell.series) for cell in cells}
     left = {series: round(n) for series, n in left.items() if n > 0.5}

@@ -163,6 +163,8 @@ def _section_part(
         "trained": [] if only else [section.label(d) for d in section.train_difficulties],
         "chance": percent(section.chance) if section.chance > 0 else "",
         "sizes": len(section.sizes),
+        "samples": tables.samples_table(section, styles),
+        "goal": percent(section.goal),
         "accuracy": tables.accuracy_table(section, styles),
         "rules": tables.rules_table(section, styles),
         "intervals": interval_note(section.best),

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from foundations.measures import CONVERGED
+from foundations.measures import area_under, converged_share, samples_to_reach
 from reports.figures.drawing import Style
 from reports.read.formats import count, flops, human, percent, points, span
 from reports.read.load import Run
-from reports.read.rules import ORACLE, RULES, by_rule, oracle, peaks
+from reports.read.rules import ORACLE, RULES, oracle, peaks
 from reports.read.sections import Accuracy, Section, accuracies, section_entries
 from reports.read.stored import Entry, items, number, part_of
 
@@ -74,13 +74,47 @@ def accuracy_table(section: Section, styles: dict[str, Style]) -> list[Row]:
     return _by_series(section, styles, row)
 
 
-def _converged(section: Section) -> dict[str, int]:
-    """By series, how many runs solve CONVERGED of the hardest difficulty trained on, by the page's
-    rule; empty where that was not tested."""
-    rows = by_rule(section.main)
-    rows = rows[(rows["rule"] == section.rule) & rows["test_difficulty"].isin(section.trained)]
-    solved = (rows["accuracy"] >= CONVERGED).groupby(rows["series"]).sum()
-    return {str(series): int(runs) for series, runs in solved.items()}
+def _converged(section: Section) -> dict[str, Row]:
+    """By series, the share of runs that converged on the hardest difficulty trained on, by the
+    page's rule; empty where that was not tested."""
+    cells = {s: section.cell(s, d) for d in section.trained for s in section.series}
+    shares = {s: (len(c.each), converged_share(c.each)) for s, c in cells.items() if c}
+    return {
+        s: {"text": f"{runs} of {of} converged", "span": span(low, high)}
+        for s, (of, (runs, low, high)) in shares.items()
+    }
+
+
+def samples_table(section: Section, styles: dict[str, Style]) -> list[Row]:
+    """Training samples to `section.goal` at the home difficulty, interpolated, of the series with
+    two training-set sizes or more; ends where the curves of the intervals' ends cross it."""
+    table = section.by_samples
+    here = (table["rule"] == section.rule) & (table["test_difficulty"] == section.home)
+
+    def needed(curve: dict[float, float]) -> str:
+        reached = samples_to_reach(curve, section.goal)
+        if reached is None:
+            return f"> {count(max(curve))}"
+        return f"≤ {count(reached)}" if reached == min(curve) else count(float(f"{reached:.2g}"))
+
+    def row(series: str) -> Row | None:
+        cells = accuracies(table[here & (table["series"] == series)], "train_samples")
+        mean, low, high = (
+            {cell.at: float(getattr(cell, end)) for cell in cells}
+            for end in ("mean", "low", "high")
+        )
+        area = area_under(mean)
+        if area is None:
+            return None
+        return {
+            "needed": needed(mean),
+            "value": samples_to_reach(mean, section.goal) or 1e15,  # sorts last
+            "span": f"{needed(high)} to {needed(low)}",
+            "area": percent(area),
+            "sizes": ", ".join(map(count, mean)),
+        }
+
+    return _by_series(section, styles, row)
 
 
 def rules_table(section: Section, styles: dict[str, Style]) -> list[Row]:

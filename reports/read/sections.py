@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -15,6 +16,9 @@ from reports.read.stored import Entry
 
 if TYPE_CHECKING:
     from reports.read.load import Run
+
+
+_LEARNT = 0.9  # share of the way from chance to perfect at which a task counts as learnt
 
 
 class Accuracy(NamedTuple):
@@ -105,6 +109,17 @@ class Section:
     def sizes(self) -> list[float]:
         """The training-set sizes that were run, the smallest first."""
         return sorted(self.rows["train_samples"].dropna().unique())
+
+    @cached_property
+    def by_samples(self) -> pd.DataFrame:
+        """`aggregate` of all rows per rule, test_difficulty, series and train_samples."""
+        keys = ["rule", "test_difficulty", "series", "train_samples"]
+        return aggregate(by_rule(self.rows), keys, each=True)
+
+    @property
+    def goal(self) -> float:
+        """The accuracy from which the trained difficulty counts as learnt."""
+        return self.chance + _LEARNT * (1 - self.chance)
 
     @property
     def compares_samples(self) -> bool:

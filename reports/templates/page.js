@@ -72,8 +72,8 @@
       out.push(trace);
       if (line.ring !== undefined) {
         out.push({ ...base, x: [x[line.ring]], y: [y[line.ring]], mode: "markers", hoverinfo: "text",
-          text: [hover(panel, line, line.ring) + "<br>as in training"],
-          marker: { symbol: data.markers[look.marker], size: 12, color: css("--bg"), line: { color: colour, width: 2 } } });
+          text: [hover(panel, line, line.ring) + (line.kind === "points" ? "<br>on the Pareto front" : "<br>as in training")],
+          marker: { symbol: data.markers[look.marker], ...(line.kind === "points" ? { size: 16, color: "rgba(0,0,0,0)" } : { size: 12, color: css("--bg") }), line: { color: colour, width: 2 } } });
       }
     }
     return out;

@@ -16,7 +16,7 @@ from foundations.measures import (
     peak,
     samples_to_reach,
 )
-from foundations.statistics import cohens_h, difference, holm, mcnemar, mean_interval
+from foundations.statistics import cohens_h, difference, mcnemar, mean_interval, wilson_interval
 
 shares = st.floats(0, 1)
 curves = st.dictionaries(st.sampled_from([100, 300, 1000, 3000, 10_000]), shares, min_size=2)
@@ -60,7 +60,8 @@ def test_furthest_solved_stops_at_the_first_gap():
     assert furthest_solved({5: 0.0, 9: 1.0, 13: 0.95, 21: 0.4, 29: 0.99}, trained=9) == 13
     assert furthest_solved({9: 0.5, 13: 0.99}, trained=9) is None
     assert peak({4: 0.2, 8: 0.9, 16: 0.9}) == (8, 0.9)
-    assert converged_share([1.0, 0.995, 0.98, 0.0]) == 0.5
+    converged, low, high = converged_share([1.0, 0.995, 0.98, 0.0])
+    assert (converged, low, high) == (2, *wilson_interval(2, 4))
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
@@ -73,19 +74,6 @@ def test_mcnemar_looks_at_what_only_one_solves(both, first, second, neither):
         assert p == pytest.approx(binomtest(first, first + second).pvalue)
     else:
         assert p == 1.0
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
-def test_holm_only_raises_and_keeps_the_order(p_values):
-    corrected = holm(p_values)
-    assert all(c >= p - 1e-12 for c, p in zip(corrected, p_values, strict=True))
-    assert min(corrected) == pytest.approx(min(1.0, len(p_values) * min(p_values)))
-    order = np.argsort(p_values, kind="stable")
-    assert list(np.array(corrected)[order]) == sorted(corrected)
-
-
-def test_holm_is_that_of_the_textbook():
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_intervals_hold_as_often_as_they_say():

@@ -199,7 +199,7 @@ def seconds_to_claim(folder: RunFolder, limit: float) -> float:
     while time.monotonic() - begin < limit:
         with folder.claim() as mine:
             if mine:
-                assert folder.held == read_claim(folder.path)
+                assert folder.own_claim == read_claim(folder.path)
                 return time.monotonic() - begin
         time.sleep(0.05)
     return limit
@@ -283,7 +283,7 @@ def test_a_run_is_claimed_once_in_a_process_and_given_back(folder):
         with RunFolder(folder.out, folder.spec).claim() as again:
             assert not again
         folder.check()
-    assert folder.held is None
+    assert folder.own_claim is None
     assert not (folder.path / leases.MARKER).exists()
     with folder.claim() as mine:
         assert mine
@@ -385,7 +385,7 @@ def test_a_result_written_in_the_moment_of_being_taken_over_is_whole(folder, mon
         monkeypatch.setattr(os, "replace", late)
         with pytest.raises(ClaimLost):
             folder.finish(finished(folder))
-        assert folder.result().claim == folder.held.token
+        assert folder.result().claim == folder.own_claim.token
 
 
 def test_a_line_written_in_the_moment_of_being_taken_over_is_seen_by_nobody(folder, monkeypatch):
