@@ -123,8 +123,9 @@ def _maps(rows: Tensor, sites: Sequence[int]) -> Tensor:
     return rows.view(-1, *sites, rows.shape[1]).movedim(-1, 1)
 
 
-def check_sparse(model: Paradigm, tolerance: float) -> None:
-    """ValueError for a network whose steps are not local and for a tolerance not in [0, 1)."""
+def check_sparse(model: Paradigm, tolerance: float) -> int:
+    """The radius of a step. ValueError for a network whose steps are not local and for a tolerance
+    not in [0, 1)."""
     if model.step_radius is None:
         raise ValueError(
             "no part of a step of this network can be left out: its steps are not all the same, or"
@@ -132,6 +133,7 @@ def check_sparse(model: Paradigm, tolerance: float) -> None:
         )
     if not 0 <= tolerance < 1:
         raise ValueError(f"tolerance must be at least 0 and under 1, not {tolerance}")
+    return model.step_radius
 
 
 class SparseWalk:
@@ -144,21 +146,23 @@ class SparseWalk:
     `check_sparse`.
 
     After each step: active, float [n], the share of each board's tiles that it was needed for;
-    moving, float [n], the share of its sites that changed.
+    moving, float [n], the share of its sites that changed; changed, bool [n, *S], which these are,
+    None where they are not known and count as all.
     """
 
     def __init__(
         self, model: Paradigm, x: Tensor, tolerance: float = 0.0, *, tile: int = TILE
     ) -> None:
-        check_sparse(model, tolerance)
         self.model, self.x, self.tolerance, self.tile = model, x, tolerance, tile
+        self.radius = check_sparse(model, tolerance)
+        self._tilings: dict[int, Tiling] = {}  # by radius
         self.active = self.moving = torch.ones(len(x), device=x.device)
         self.state = State(())
         # The state before the last step; rows of it and of the last while steps are sparse.
         self._before = State(())
         self._rows: tuple[State, State] | None = None
         self._written = torch.zeros(0, dtype=torch.int64)  # sites in which these two may differ
-        self._changed: Tensor | None = None  # bool [n, *S], in the last step; None: all
+        self.changed: Tensor | None = None
         self._length: tuple[int, Tensor] | None = None  # squared, of the state at that iteration
         self._logits = torch.zeros(0)
         self._unread: Tensor | None = None  # bool [n, *S], changed since; None: all
@@ -170,37 +174,39 @@ class SparseWalk:
             raise ValueError(f"iterations must be at least 1, not {iterations}")
         context = self.model.context(self.x)
         self.state = self.model.encode(self.x) if state is None else state
-        self._rows = self._changed = self._unread = self._length = None
+        self._rows = self.changed = self._unread = self._length = None
         given = State(() if context is None else context)
-        tiling = self._tiling(self.model.step_radius, given)
+        tiling = self._tiling(self.radius, given)
         given = given.map(_rows)
         everywhere = torch.ones(len(self.x), len(tiling.cores), dtype=torch.bool)
         everywhere = everywhere.to(self.x.device)
         for _ in range(iterations):
-            todo = everywhere if self._changed is None else tiling.near(self._changed)
+            todo = everywhere if self.changed is None else tiling.near(self.changed)
             tiles = todo.nonzero()
-            if self._changed is not None and tiling.saves(tiles, len(self.x)):
+            if self.changed is not None and tiling.saves(tiles, len(self.x)):
                 self._sparse_step(tiling, tiles, None if context is None else given)
             else:
                 self._dense_step(context)
             self.active = todo.float().mean(1)
-            if self._changed is None:
+            if self.changed is None:
                 self.moving, self._unread = torch.ones_like(self.active), None
             else:
-                self.moving = self._changed.flatten(1).float().mean(1)
+                self.moving = self.changed.flatten(1).float().mean(1)
                 if self._unread is not None:
-                    self._unread = self._unread | self._changed
+                    self._unread = self._unread | self.changed
             yield self.state
 
-    def _tiling(self, radius: int | None, given: State) -> Tiling:
+    def _tiling(self, radius: int, given: State) -> Tiling:
         n, sites = len(self.x), self.state.parts[0].shape[2:]
         for part in (*self.state.parts, *given.parts):
-            if radius is None or part.shape[0] != n or part.shape[2:] != sites:
+            if part.shape[0] != n or part.shape[2:] != sites:
                 raise ValueError(
                     "a sparse walk needs states and contexts that are maps of one size, not"
                     f" {tuple(part.shape)} beside {tuple(sites)}"
                 )
-        return Tiling(sites, self.tile, radius or 0, self.x.device)
+        if radius not in self._tilings or self._tilings[radius].sites != sites:
+            self._tilings[radius] = Tiling(sites, self.tile, radius, self.x.device)
+        return self._tilings[radius]
 
     def _dense_step(self, context: Any) -> None:
         self._before, self._rows = self.state, None
@@ -209,9 +215,9 @@ class SparseWalk:
         # What a step leaves as it was says nothing about the next unless that one is the same, and
         # so is the type of its numbers.
         alike = all(a.dtype == b.dtype for a, b in pairs)
-        self._changed = None
+        self.changed = None
         if alike and self._before.iteration >= self.model.same_from:
-            self.state, self._changed = self._held(self._before, self.state)
+            self.state, self.changed = self._held(self._before, self.state)
 
     def _sparse_step(self, tiling: Tiling, tiles: Tensor, given: State | None) -> None:
         n, at = len(self.x), self.state.iteration
@@ -233,7 +239,7 @@ class SparseWalk:
             State.together(partial(_put_rows, piece.cores), then, new)
             written.append(piece.cores)
         self._before, self._rows, self._written = self.state, (now, then), torch.cat(written)
-        self._changed = changed.view(n, *tiling.sites)
+        self.changed = changed.view(n, *tiling.sites)
         self.state = then.map(lambda rows: _maps(rows, tiling.sites))._replace(iteration=at + 1)
 
     def _held(self, old: State, new: State) -> tuple[State, Tensor]:
