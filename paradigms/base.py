@@ -85,8 +85,22 @@ class Paradigm(nn.Module):
     #: The submodules that run again at every iteration; a twin with distinct weights names the same
     #: ones.
     recurrent_parts: tuple[str, ...] = ()
+    #: The iteration from which on all steps are one and the same function of state and context.
+    same_from: int = 0
     #: How its weights are to be pruned before training (`paradigms.lottery.Pruning`), if they are.
     pruning: Any = None
+
+    @property
+    def step_radius(self) -> int | None:
+        """Sites from a site to the farthest one of state and context that a step lets it depend on,
+        outside training; the step must be the same from `same_from` on and pad at borders only.
+        None where it may depend on all sites, or where steps differ for ever."""
+        return None
+
+    @property
+    def readout_radius(self) -> int | None:
+        """The same of the readout, where there are logits for each site; else None."""
+        return None
 
     def encode(self, x: Tensor) -> State:
         """The state before the first step."""
@@ -130,9 +144,18 @@ class Paradigm(nn.Module):
                 state = self.advance(state, context)
             yield state
 
-    def iterates(self, x: Tensor, iterations: int | None = None) -> Iterator[Tensor]:
+    def iterates(
+        self, x: Tensor, iterations: int | None = None, *, tolerance: float | None = None
+    ) -> Iterator[Tensor]:
         """The logits after each step, one at a time, so that memory does not grow with their
-        number."""
+        number. tolerance: where given, only what changes by more is computed again, as float32
+        logits (see `paradigms.sparse.SparseWalk`)."""
+        if tolerance is not None:
+            from paradigms.sparse import SparseWalk
+
+            walk = SparseWalk(self, x, tolerance)
+            yield from (walk.logits() for _ in walk.states(self._number(iterations)))
+            return
         last: tuple[State, Tensor] | None = None
         for state in self.states(x, self._number(iterations)):
             if last is None or state is not last[0]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from foundations.errors import Unsuitable
 from paradigms.base import Paradigm, Signature, State
-from paradigms.layers import BATCH_NORM, CONV, GlobalMean, conv3, conv_head
+from paradigms.layers import BATCH_NORM, CONV, GlobalMean, conv3, conv_head, reach
 
 MAX_POOL = {1: nn.MaxPool1d, 2: nn.MaxPool2d}
 
@@ -48,10 +48,19 @@ class Repeated(Paradigm):
         self.train_iterations = iterations
         self.max_iterations = None if tied else iterations
         self.progressive = progressive
+        self.same_from = iterations - 1  # for bodies with norms of their own for each iteration
         self.fixed_depth, self.body_depth = fixed_depth, body_depth
         self.stem = stem
         self.recurrent = nn.ModuleList(body() for _ in range(1 if tied else iterations))
         self.head = head
+
+    @property
+    def step_radius(self) -> int | None:
+        return reach(*self.recurrent) if self.max_iterations is None else None
+
+    @property
+    def readout_radius(self) -> int | None:
+        return reach(self.head)
 
     def effective_depth(self, iterations: int | None = None) -> int:
         """Weight layers that an input passes through in that many iterations (by default, as

@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from paradigms.base import Paradigm, Signature, State
-from paradigms.layers import Recall, ResidualBlock, conv3, conv_head
+from paradigms.layers import Recall, ResidualBlock, conv3, conv_head, reach
 
 
 class DTNet(Paradigm):
@@ -73,6 +73,15 @@ class DTNet(Paradigm):
         self.rectify_recall = dims == 1
         narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
         self.head = conv_head(dims, [width, *narrowing, spec.outputs], spec.dense)
+
+    @property
+    def step_radius(self) -> int | None:
+        recall = () if self.recall is None else (self.recall.state,)
+        return reach(*recall, *self.recurrent) if self.max_iterations is None else None
+
+    @property
+    def readout_radius(self) -> int | None:
+        return reach(self.head)
 
     def encode(self, x: Tensor) -> State:
         return State(self.projection(x))

@@ -80,6 +80,35 @@ def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
     return nn.Sequential(*layers, *([] if dense else [GlobalMean()]))
 
 
+#: Layers outside training that give each site from itself alone.
+PER_SITE = (nn.ReLU, nn.Identity, nn.BatchNorm1d, nn.BatchNorm2d, nn.Tanh, nn.Sigmoid, nn.Softplus)
+
+
+def reach(*modules: nn.Module) -> int | None:
+    """Sites from a site of the output to the farthest one of the input that it depends on, if all
+    layers of the modules follow one another: the sum of what their convolutions reach. None where a
+    layer changes the size, pads other than to keep it, or is not known to be local."""
+    total = 0
+    for module in modules:
+        if isinstance(module, (nn.Conv1d, nn.Conv2d)):
+            sides = {
+                dilation * (kernel - 1) / 2
+                for kernel, dilation in zip(module.kernel_size, module.dilation, strict=True)
+            }
+            keeps = all(p in sides for p in module.padding) and set(module.stride) == {1}
+            if len(sides) > 1 or not keeps or module.padding_mode == "circular":
+                return None
+            total += int(sides.pop())
+        elif any(True for _ in module.children()):
+            inner = reach(*module.children())
+            if inner is None:
+                return None
+            total += inner
+        elif not isinstance(module, (*PER_SITE, nn.ModuleList)):
+            return None
+    return total
+
+
 def channels_last(x: Tensor) -> Tensor:
     """The same images with channels innermost in memory, which convolutions read fastest; strings
     as they are."""

@@ -1,11 +1,11 @@
 """Problems far larger than any study's, given to a network that was trained before.
 
 python -m comparisons.testing.long_horizon OUT/runs/RUN --difficulty 201 --count 10 --iterations
-5000
+5000 [--tolerance 0.001]
 
 Hours on a CPU for a maze of size 801: so the state is saved every minute, Ctrl-C ends it cleanly,
 and the same command goes on. Memory is that of one batch and its state, whatever the number of
-iterations.
+iterations. With a tolerance only what still changes is computed (`paradigms.sparse`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,15 @@ from torch import Tensor
 
 from comparisons.hardware import PRECISIONS, device_name, resolve_precision
 from comparisons.storage.tensors import Damaged, load_checkpoint, load_tensors, save_checkpoint
-from comparisons.testing.exits import USUAL_RULE, ExitRule, make_exit_rule, stopping_rules
+from comparisons.testing.evaluation import recorded_iterations
+from comparisons.testing.exits import (
+    USUAL_RULE,
+    ExitRule,
+    Observation,
+    make_exit_rule,
+    state_change,
+    stopping_rules,
+)
 from comparisons.testing.session import Session, Step
 from foundations.command import Parser, whole_number
 from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
@@ -40,6 +48,7 @@ from foundations.statistics import wilson_interval
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
+from paradigms.sparse import check_sparse
 from tasks import load_task
 from tasks.base import Batch, Difficulty, Task
 
@@ -50,7 +59,8 @@ MOST = 10**9  # problems or iterations
 class Question:
     """count problems of a difficulty, answered by an exit rule after at most `iterations` steps.
     look: read the answer out at every look-th step only; the rule then compares answers that many
-    steps apart."""
+    steps apart. tolerance: compute only what changes by more, see `paradigms.sparse.SparseWalk`;
+    None: everything."""
 
     difficulty: Difficulty
     count: int
@@ -59,13 +69,15 @@ class Question:
     look: int
     seed: int
     precision: str
+    tolerance: float | None = None
 
     @property
     def name(self) -> str:
         """All of it, readably, as a file name without its suffix: another question is another
         file."""
         rest = f"it{self.iterations}-look{self.look}-seed{self.seed}-{self.precision}"
-        return f"{self.older_name}-{rest}"
+        sparse = "" if self.tolerance is None else f"-tolerance{self.tolerance:g}"
+        return f"{self.older_name}-{rest}{sparse}"
 
     @property
     def older_name(self) -> str:
@@ -100,6 +112,8 @@ class Answers:
         self.seconds = 0.0
         self.iteration = 0  # steps taken in the batch at hand
         self.tensors: dict[str, Tensor] = {}  # its state and its rule's
+        # Of that batch, with a tolerance: [iteration, share computed, share changed] a problem.
+        self.shares: list[list[list[float]]] = []
         # A file of the older name may be about another question; then it is left to that one.
         for path in (self.path, folder / f"{question.older_name}.safetensors"):
             stored = self._stored(path)
@@ -107,6 +121,7 @@ class Answers:
                 tensors, facts = stored
                 self.given, self.seconds = facts["answers"], facts["seconds"]
                 self.iteration, self.tensors = facts["number"], tensors.get("batch", {})
+                self.shares = facts.get("shares", [])
                 break
 
     def _stored(self, path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]] | None:
@@ -129,6 +144,8 @@ class Answers:
             "seconds": self.seconds,
             "number": self.iteration,
         }
+        if self.question.tolerance is not None:
+            facts["shares"] = self.shares
         save_checkpoint(self.path, {"batch": self.tensors}, facts)
 
     @property
@@ -148,7 +165,7 @@ class Answers:
         """The state held of the batch, None before its first step; puts the rule back where it
         was."""
         if self.at_hand != len(batch):  # none, or of a batch that had to be halved
-            self.iteration, self.tensors = 0, {}
+            self.iteration, self.tensors, self.shares = 0, {}, [[] for _ in range(len(batch))]
             return None
         tensors = {name: tensor.to(session.device) for name, tensor in self.tensors.items()}
         for name, tensor in tensors.items():
@@ -161,7 +178,9 @@ class Answers:
 
 
 def _plain(question: Question) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(question)))
+    """As it is stored; as it always was where there is no tolerance."""
+    facts = json.loads(json.dumps(asdict(question)))
+    return {k: v for k, v in facts.items() if k != "tolerance" or v is not None}
 
 
 def answer(
@@ -184,10 +203,11 @@ def answer(
                 "stopped": bool(rule.stopped[i]),
                 "correct": bool(rule.correct[i]),
                 "element_accuracy": float(rule.elements[i]),
+                **({} if question.tolerance is None else {"active": answers.shares[i]}),
             }
             for i, index in enumerate(indices)
         ]
-        answers.iteration, answers.tensors = 0, {}
+        answers.iteration, answers.tensors, answers.shares = 0, {}, []
         answers.save()
     return answers.given
 
@@ -207,16 +227,31 @@ def _answer_batch(
     saved = shown = start = time.perf_counter()
     earlier = answers.seconds
     before = state = answers.take_up(session, batch, rule)
+    recorded = set(recorded_iterations(question.iterations, session.model.train_iterations))
+    last: tuple[Step, Observation] | None = None
     for step in session.walk(
         batch,
         question.iterations - answers.iteration,
         state,
         after=answers.iteration,
         wanted=lambda number: number % question.look == 0 or number == question.iterations,
+        tolerance=question.tolerance,
+        moves=rule.needs_change,
     ):
-        worth = session.worth(batch, step)
-        rule.update(session.observe(batch, step, before, moves=rule.needs_change, worth=worth))
-        before = step.state
+        if last is not None and step.logits is last[0].logits:  # as before, in all it says
+            change = step.change
+            if rule.needs_change and change is None:
+                change = state_change(before, step.state)
+            seen = last[1]._replace(iteration=step.iteration, change=change)
+        else:
+            worth = session.worth(batch, step)
+            seen = session.observe(batch, step, before, moves=rule.needs_change, worth=worth)
+        rule.update(seen)
+        before, last = step.state, (step, seen)
+        if step.active is not None and step.moving is not None and step.iteration in recorded:
+            pairs = zip(step.active.tolist(), step.moving.tolist(), strict=True)
+            for shares, (active, moving) in zip(answers.shares, pairs, strict=True):
+                shares.append([step.iteration, round(active, 5), round(moving, 5)])
         now = time.perf_counter()
         answers.seconds = earlier + now - start
         answers.hold(step, rule)
@@ -265,10 +300,18 @@ def _parser() -> Parser:
         "--seed", type=whole_number(0, 2**63 - 1), default=0, help="of the problems (default 0)"
     )
     parser.add_argument("--precision", default="auto", help="|".join(PRECISIONS))
+    parser.add_argument(
+        "--tolerance",
+        type=float,
+        help="compute only where a step changes a site's state by more than this share of it "
+        "(default: everywhere)",
+    )
     return parser
 
 
-def _question(options: argparse.Namespace, task: Task, device: torch.device) -> Question:
+def _question(
+    options: argparse.Namespace, task: Task, model: Paradigm, device: torch.device
+) -> Question:
     if options.rule not in stopping_rules():
         raise unknown_name("rule that stops", options.rule, stopping_rules())
     if options.precision not in PRECISIONS:
@@ -278,6 +321,8 @@ def _question(options: argparse.Namespace, task: Task, device: torch.device) -> 
     task.check_difficulty(difficulty)
     task.check_count(difficulty, "test", options.count)
     precision = resolve_precision(options.precision, device)
+    if options.tolerance is not None:
+        check_sparse(model, options.tolerance)
     return Question(
         difficulty,
         options.count,
@@ -286,6 +331,7 @@ def _question(options: argparse.Namespace, task: Task, device: torch.device) -> 
         options.look,
         options.seed,
         precision,
+        options.tolerance,
     )
 
 
@@ -297,7 +343,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         spec, task, model = load_run(options.run)
-        question = _question(options, task, device)
+        question = _question(options, task, model, device)
     except ValueError as error:
         print(f"python -m comparisons.testing.long_horizon: {one_line(error)}", file=sys.stderr)
         return USAGE

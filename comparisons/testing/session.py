@@ -22,6 +22,7 @@ from comparisons.hardware import autocast
 from comparisons.testing.exits import Observation, mean_confidence, state_change
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
+from paradigms.sparse import SparseWalk
 from tasks.base import Batch, Difficulty, Task
 
 #: Sites (pixels or bits) of one batch: large enough to keep the processor busy, small enough for
@@ -33,11 +34,19 @@ T = TypeVar("T")
 
 
 class Step(NamedTuple):
-    """One iteration of a batch: its number, the state after it, and its logits, float32."""
+    """One iteration of a batch: its number, the state after it, and its logits, float32.
+
+    Of a walk with a tolerance also, float [n]: active, the share of each board that was computed;
+    moving, the share that changed; change, how far the state moved as a share of its length, where
+    that is known without reading all of it.
+    """
 
     iteration: int
     state: State
     logits: Tensor
+    active: Tensor | None = None
+    moving: Tensor | None = None
+    change: Tensor | None = None
 
 
 def fast_layout(batch: Batch) -> Batch:
@@ -163,14 +172,41 @@ class Session:
         *,
         after: int = 0,
         wanted: Callable[[int], bool] = lambda number: True,
+        tolerance: float | None = None,
+        moves: bool = False,
     ) -> Iterator[Step]:
         """The wanted ones of `iterations` steps, from the encoded problems or from `state`, one at
         a time, so that memory does not grow with their number. after: steps already taken, from
-        which they are numbered."""
+        which they are numbered. tolerance: where given, only what changes by more is computed
+        (`paradigms.sparse.SparseWalk`, which says whether the network allows it); a step's state
+        then holds until the second wanted step after it. moves: whether `Step.change` is asked
+        for."""
+        if tolerance is not None:
+            yield from self._sparse_walk(batch, iterations, state, after, wanted, tolerance, moves)
+            return
         states = self.model.states(batch.inputs, iterations, state)
         for number, now in enumerate(states, start=after + 1):
             if wanted(number):
                 yield Step(number, now, self.model.readout(now).float())
+
+    def _sparse_walk(
+        self,
+        batch: Batch,
+        iterations: int,
+        state: State | None,
+        after: int,
+        wanted: Callable[[int], bool],
+        tolerance: float,
+        moves: bool,
+    ) -> Iterator[Step]:
+        walk = SparseWalk(self.model, batch.inputs, tolerance)
+        for number, now in enumerate(walk.states(iterations, state), start=after + 1):
+            if not wanted(number):
+                continue
+            # The walk writes over a state two steps later.
+            kept = now if wanted(number + 1) else now.map(torch.clone)
+            change = walk.change() if moves and wanted(number - 1) else None
+            yield Step(number, kept, walk.logits(), walk.active, walk.moving, change)
 
     def worth(self, batch: Batch, step: Step) -> tuple[Tensor, Tensor]:
         """What the answers of a step are worth: bool [n], wholly right; float [n], the share of
@@ -191,10 +227,13 @@ class Session:
     ) -> Observation:
         """What an exit rule is shown of a step. before: the state of the step before it. moves:
         whether any rule reads how far the state moved. worth: of its answers, if known."""
+        change = step.change if before is not None else None
+        if moves and change is None:
+            change = state_change(before, step.state)
         return Observation(
             step.iteration,
             self.task.predict(step.logits, batch),
             mean_confidence(step.logits, batch.mask),
-            state_change(before, step.state) if moves else None,
+            change,
             *worth,
         )

@@ -106,6 +106,36 @@ def test_interrupted_thinking_goes_on_to_the_same_answers(run, rule, monkeypatch
     assert answers(run, f"{rule}-it25-look2")["answers"] == whole
 
 
+@pytest.mark.parametrize("rule", ["agreement", "convergence"])
+def test_with_tolerance_nought_the_answers_are_the_same_and_shares_are_kept(
+    run, rule, monkeypatch, capsys
+):
+    monkeypatch.setattr(session, "MOST_PROBLEMS", 6)
+    more = ("--rule", rule, "--iterations", "25", "--look", "2")
+    assert ask(run, *more) == 0
+    dense = answers(run, f"{rule}-it25-look2")["answers"]
+    assert not any("active" in answer for answer in dense)
+    right, calls = think.ExitRule.update, []
+
+    def interrupted(self, look):
+        right(self, look)
+        calls.append(look.iteration)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(think.ExitRule, "update", interrupted)
+    assert ask(run, *more, "--tolerance", "0") == think.INTERRUPTED
+    assert ask(run, *more, "--tolerance", "0") == 0
+    (path,) = (run / "thinking").glob("*-fp32-tolerance0.json")
+    found = json.loads(path.read_text())
+    assert found["tolerance"] == 0
+    shares = [answer.pop("active") for answer in found["answers"]]
+    assert found["answers"] == dense
+    for each in shares:
+        assert all(0 <= moving <= 1 and 0 <= active <= 1 for _, active, moving in each)
+        assert [number for number, *_ in each] == sorted({number for number, *_ in each})
+
+
 def test_another_question_does_not_go_on_from_an_old_state(run):
     assert ask(run, "--iterations", "20") == 0
     assert ask(run, "--iterations", "3", "--look", "3") == 0
@@ -191,6 +221,7 @@ def test_hours_kept_under_the_name_that_files_had_are_gone_on_from(run, interrup
         (("--look", "-1"), "--look: '-1' is not a whole number from 1"),
         (("--precision", "fp8"), "bf16"),
         (("--difficulty", "8"), "odd"),
+        (("--tolerance", "1"), "tolerance"),
     ],
 )
 def test_wrong_usage_is_one_line(run, more, names, capsys):
