@@ -26,22 +26,18 @@ from foundations.records.spec import canonical
 
 @dataclass(frozen=True)
 class Stored:
-    """A run somewhere: its folder, what to call the place, and how many steps its checkpoint has
-    (0 without one)."""
+    """A run as it was found: its folder, what to call the place, whether it is finished, and how
+    many steps its checkpoint has (0 without one)."""
 
     folder: RunFolder
     place: str
+    complete: bool
     steps: int
 
     @property
     def name(self) -> str:
         """The run's."""
         return self.folder.path.name
-
-    @property
-    def complete(self) -> bool:
-        """Whether it is finished."""
-        return self.folder.complete
 
 
 @dataclass
@@ -126,7 +122,7 @@ def _looked_through(folder: Path, name: str, archive: str) -> Stored:
             raise ValueError("result.json is not a whole result of this run")
         for tensors in path.rglob("*.safetensors"):
             load_tensors(tensors)
-        return Stored(run, archive, _steps(run))
+        return Stored(run, archive, run.complete, _steps(run))
     except Damaged as error:
         raise ArchiveError(f"{archive}: {name} is damaged ({_inside(error, folder)})") from error
     except (ValueError, OSError) as error:
@@ -139,7 +135,7 @@ def _inside(error: Damaged, folder: Path) -> str:
 
 
 def _steps(run: RunFolder) -> int:
-    """How far its training is; rounds of pruning that come before it count as less than a step."""
+    """How far its training is; rounds of pruning that come before it count as none."""
     stored = load_checkpoint(run.checkpoint_path)
     return int(stored[1].get("step", 0)) if stored else 0
 
@@ -150,9 +146,10 @@ def _own(out: Path, new: Stored) -> Stored | None:
     if not run.begun:
         return None
     try:
-        return Stored(run, str(out), _steps(run))
-    except Damaged:
-        return Stored(run, str(out), 0)
+        steps = _steps(run)
+    except Damaged:  # then anything is further
+        steps = -1
+    return Stored(run, str(out), run.complete, steps)
 
 
 def _chosen(old: Stored, new: Stored) -> tuple[Stored, Stored]:
