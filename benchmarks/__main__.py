@@ -311,7 +311,7 @@ def table(rows: list[Row]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0."""
+    """Exit status 0, or that of the campaign."""
     parser = Parser(
         prog="python -m benchmarks", description="How fast this library is on this machine."
     )
@@ -326,7 +326,16 @@ def main(arguments: list[str] | None = None) -> int:
         help="of torch (default: its own choice)",
     )
     parser.add_argument("--out", type=writable_file, help="write the results there as JSON")
+    parser.add_argument(
+        "--campaign",
+        metavar="OUT",
+        help="instead: runs of published size, see `python -m benchmarks --campaign OUT --help`",
+    )
     given = sys.argv[1:] if arguments is None else arguments
+    if any(word.partition("=")[0] == "--campaign" for word in given):
+        from benchmarks.campaign import main as campaign
+
+        return campaign(given)
     options = parser.parse_args(given)
     names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS))]
     if not any(options.only in name for name in names):
