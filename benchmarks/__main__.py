@@ -29,6 +29,7 @@ from benchmarks.cases import (
     Network,
     Sweep,
 )
+from benchmarks.steps import DRAWS, STEPS, Steps, ways_of
 from comparisons.hardware import (
     autocast,
     device_name,
@@ -225,6 +226,13 @@ def sweep(case: Sweep, device: torch.device, repeats: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def whole_steps(case: Steps, device: torch.device, repeats: int) -> list[Row]:
+    """Whole training steps in each of the library's ways, against the recipe spelt out."""
+    times = seconds_of(ways_of(case, device), repeats)
+    plain = times.pop("plain")
+    return [_row(case.name, how, "steps/s", each, DRAWS, plain) for how, each in times.items()]
+
+
 def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> list[Row]:
     """Inference and a training step of one network, fast and plain."""
     task = load_task(case.task, **case.task_options)
@@ -337,7 +345,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         return campaign(given)
     options = parser.parse_args(given)
-    names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS))]
+    names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS, *STEPS))]
     if not any(options.only in name for name in names):
         parser.error(f"--only {options.only!r} is in no case's name: {', '.join(names)}")
     if options.threads:
@@ -352,9 +360,11 @@ def main(arguments: list[str] | None = None) -> int:
         flush=True,
     )
     rows = generators(options.repeats) if options.only in "generators" else []
-    for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS):
+    for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS, *STEPS):
         if options.only not in case.name:
             continue
+        if isinstance(case, Steps) and (not options.only or (case.gpu and device.type != "cuda")):
+            continue  # minutes of compiling, or of a GPU's work: only where they are asked for
         print(f"{case.name} ...", file=sys.stderr, flush=True)
         match case:
             case Convolution():
@@ -363,6 +373,8 @@ def main(arguments: list[str] | None = None) -> int:
                 rows += network(case, device, options.repeats, roof)
             case Sweep():
                 rows += sweep(case, device, options.repeats)
+            case Steps():
+                rows += whole_steps(case, device, options.repeats)
     print(table(rows))
     if options.out:
         record = {
