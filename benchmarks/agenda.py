@@ -161,12 +161,11 @@ def agenda(asked: Sequence[Question]) -> list[Entry]:
 
     left = list(asked)
     while left:
-        new = added(max(left, key=worth))
-        claims = decided(new)
-        if new:
-            last = list(new)[-1]
-            new[last] = replace(new[last], decides=tuple(claims))
-        entries |= new
-        trained |= {training_of(entry.spec) for entry in new.values()}
-        left = [q for q in left if q.claim not in claims]
+        for name, entry in added(max(left, key=worth)).items():
+            claims = decided({name: entry})
+            entries[name] = replace(entry, decides=tuple(claims))
+            trained.add(training_of(entry.spec))
+            left = [q for q in left if q.claim not in claims]
+        settled = decided({})
+        left = [q for q in left if q.claim not in settled]
     return list(entries.values())
