@@ -31,6 +31,8 @@ SMALL = (
     "--set=train.precision=fp32",
     "--set=paradigm.width=8",
     "--set=paradigm.iterations=3",
+    "--set=evaluation.exit_rules=oracle",
+    "--set=evaluation.pictures=0",
     "--most-tested=6",
 )
 
