@@ -28,6 +28,7 @@ from benchmarks.cases import (
     Sweep,
 )
 from benchmarks.machine import Roof, facts, fast_precision, roofline, said, seconds_of
+from benchmarks.steps import DRAWS, STEPS, Steps, ways_of
 from comparisons.hardware import autocast
 from comparisons.testing.cost import count_cost
 from comparisons.testing.evaluation import evaluate, recorded_iterations
@@ -180,6 +181,13 @@ def sweep(case: Sweep, device: torch.device, repeats: int) -> list[Row]:
     ]  # fmt: skip
 
 
+def whole_steps(case: Steps, device: torch.device, repeats: int) -> list[Row]:
+    """Whole training steps in each of the library's ways, against the recipe spelt out."""
+    times = seconds_of(ways_of(case, device), repeats)
+    plain = times.pop("plain")
+    return [_row(case.name, how, "steps/s", each, DRAWS, plain) for how, each in times.items()]
+
+
 def network(case: Network, device: torch.device, repeats: int, roof: Roof) -> list[Row]:
     """Inference and a training step of one network, fast and plain."""
     task = load_task(case.task, **case.task_options)
@@ -266,7 +274,7 @@ def table(rows: list[Row]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0."""
+    """Exit status 0, or that of the campaign."""
     parser = Parser(
         prog="python -m benchmarks", description="How fast this library is on this machine."
     )
@@ -281,9 +289,18 @@ def main(arguments: list[str] | None = None) -> int:
         help="of torch (default: its own choice)",
     )
     parser.add_argument("--out", type=writable_file, help="write the results there as JSON")
+    parser.add_argument(
+        "--campaign",
+        metavar="OUT",
+        help="instead: runs of published size, see `python -m benchmarks --campaign OUT --help`",
+    )
     given = sys.argv[1:] if arguments is None else arguments
+    if any(word.partition("=")[0] == "--campaign" for word in given):
+        from benchmarks.campaign import main as campaign
+
+        return campaign(given)
     options = parser.parse_args(given)
-    names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS))]
+    names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS, *STEPS))]
     if not any(options.only in name for name in names):
         parser.error(f"--only {options.only!r} is in no case's name: {', '.join(names)}")
     if options.threads:
@@ -294,9 +311,11 @@ def main(arguments: list[str] | None = None) -> int:
     roof = roofline(device, dtype)
     print(said(device, roof, precision), flush=True)
     rows = generators(options.repeats) if options.only in "generators" else []
-    for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS):
+    for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS, *STEPS):
         if options.only not in case.name:
             continue
+        if isinstance(case, Steps) and (not options.only or (case.gpu and device.type != "cuda")):
+            continue  # minutes of compiling, or of a GPU's work: only where they are asked for
         print(f"{case.name} ...", file=sys.stderr, flush=True)
         match case:
             case Convolution():
@@ -305,6 +324,8 @@ def main(arguments: list[str] | None = None) -> int:
                 rows += network(case, device, options.repeats, roof)
             case Sweep():
                 rows += sweep(case, device, options.repeats)
+            case Steps():
+                rows += whole_steps(case, device, options.repeats)
     print(table(rows))
     if options.out:
         record = {

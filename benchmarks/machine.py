@@ -11,7 +11,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ def fast_precision(device: torch.device) -> str:
 
 
 def seconds_of(
-    contestants: dict[str, Callable[[], object]], repeats: int, least: float = 0.0
+    contestants: Mapping[str, Callable[[], object]], repeats: int, least: float = 0.0
 ) -> dict[str, list[float]]:
     """Times of each, sorted; called in turn after one round that does not count, `repeats` times
     and, where calls are short, until `least` seconds went into them."""

@@ -1,7 +1,19 @@
 """`python -m comparisons`: what compare.py does, where the library is installed and its checkout is
-not at hand."""
+not at hand; and `python -m comparisons merge`, see `storage.merging`."""
 
-from comparisons.cli import main
+import sys
+
+
+def main() -> int:
+    """The command that was given; returns its exit status."""
+    if sys.argv[1:2] == ["merge"]:
+        from comparisons.storage.merging import main as merge
+
+        return merge(sys.argv[2:])
+    from comparisons.cli import main as compare
+
+    return compare()
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

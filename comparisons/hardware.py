@@ -103,6 +103,25 @@ def autocast(device: torch.device, precision: str) -> Iterator[None]:
         yield
 
 
+#: In the environment: a GPU is used in the plain way (for a comparison, or where one is at fault).
+PLAIN_GPU = "COMPARISONS_PLAIN_GPU"
+
+
+def quick_gpu(device: torch.device) -> bool:
+    """Whether what makes training quick on NVIDIA GPUs is used: CUDA graphs, fused optimisers,
+    batches in pinned memory, convolutions chosen by trying them."""
+    return device.type == "cuda" and not torch.version.hip and not os.environ.get(PLAIN_GPU)
+
+
+def tune(device: torch.device, share: int = 1) -> None:
+    """Set up this process for a device. share: processes that use it, each of which then keeps to
+    its part of the memory of a GPU."""
+    # The shapes of a training and of a test are few, and each comes thousands of times.
+    torch.backends.cudnn.benchmark = quick_gpu(device)
+    if device.type == "cuda" and share > 1:
+        torch.cuda.set_per_process_memory_fraction(0.95 / share, device)
+
+
 def sums_device(device: torch.device) -> torch.device:
     """Where float64 sums are kept: on the device, or on the CPU for MPS, which has no float64."""
     return torch.device("cpu") if device.type == "mps" else device

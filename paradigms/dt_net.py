@@ -19,12 +19,13 @@ class DTNet(Paradigm):
     """A projection, one block repeated, and a head of three convolutions.
 
     tied: one block for all iterations (recurrent), else one each (feed-forward). A block is `depth`
-    residual blocks, published as two, of two convolutions each; with recall they come after a convolution over state
-    and input, which is shared by all blocks as in the published feed-forward nets. width: channels
-    of the state, by default 128 (2d) or 400 (1d). kernel: width of the blocks' convolutions, 3 as
-    published, or 1: an iteration then sees no farther than its recall does, one site to each side,
-    and has to find rules that are local. stride: of the projection and the recall of the input;
-    over 1 only where the answer is not dense. ValueError for values that make no sense.
+    residual blocks, published as two, of two convolutions each; with recall they come after a
+    convolution over state and input, which is shared by all blocks as in the published feed-forward
+    nets. width: channels of the state, by default 128 (2d) or 400 (1d). kernel: width of the
+    blocks' convolutions, 3 as published, or 1: an iteration then sees no farther than its recall
+    does, one site to each side, and has to find rules that are local. stride: of the projection and
+    the recall of the input; over 1 only where the answer is not dense. ValueError for values that
+    make no sense.
     """
 
     progressive = True

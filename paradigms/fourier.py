@@ -28,7 +28,7 @@ WIDE = 11
 def pays(kernel: int, dims: int, device: torch.device) -> bool:
     """Whether transforms are faster there than the direct convolution: wide kernels in 2d, on a CPU
     without a matrix unit."""
-    return dims == 2 and kernel >= WIDE and not _direct.get() and not has_matrix_unit(device)
+    return dims == 2 and kernel >= WIDE and not has_matrix_unit(device) and not _direct.get()
 
 
 _direct: ContextVar[bool] = ContextVar("direct", default=False)

@@ -3,7 +3,7 @@ is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeGuard
 
@@ -84,12 +84,19 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The same problems on another device."""
+        return self.map(lambda t: t.to(device, non_blocking=non_blocking))
 
-        def move(t: Tensor) -> Tensor:
-            return t.to(device, non_blocking=non_blocking)
+    def map(self, f: Callable[[Tensor], Tensor]) -> Batch:
+        """`f` of each tensor in its place."""
+        mask = None if self.mask is None else f(self.mask)
+        return Batch(f(self.inputs), f(self.targets), mask)
 
-        mask = None if self.mask is None else move(self.mask)
-        return Batch(move(self.inputs), move(self.targets), mask)
+    def copy_(self, other: Batch) -> None:
+        """Take over the problems of a batch of the same shapes."""
+        self.inputs.copy_(other.inputs)
+        self.targets.copy_(other.targets)
+        if self.mask is not None and other.mask is not None:
+            self.mask.copy_(other.mask)
 
 
 class Task:

@@ -21,7 +21,7 @@ from comparisons.provenance.review import begin, read_record
 from comparisons.storage.run_folder import RunFolder
 from comparisons.testing.cost import Cost, count_cost
 from comparisons.testing.session import Session
-from comparisons.training.loop import Progress, train_run
+from comparisons.training.loop import Pause, Paused, Progress, never, train_run
 from comparisons.training.pruning import Pruned, magnitude_scores, prune
 from foundations.records.result import Result, plain
 from foundations.records.spec import RunSpec
@@ -57,18 +57,19 @@ def trained(
     folder: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
+    pause: Pause = never,
 ) -> Trained:
     """Prune the network if it is to be, and train it unless nothing is left of it."""
     pruned = None
     if model.pruning:
         report({"pruning": model.pruning.criterion})
-        rounds = partial(trained_magnitudes, spec, task, folder, accelerator, report)
+        rounds = partial(trained_magnitudes, spec, task, folder, accelerator, report, pause)
         pruned = prune(spec, task, model.to(accelerator.device), accelerator.device, rounds)
     if pruned and not pruned.connected:
         progress = Progress(status="collapsed", reason="no answer depends on the input any more")
         return Trained(model, progress, "fp32", pruned)
     with tracked(accelerator, spec):
-        return Trained(*train_run(spec, task, model, folder, accelerator, report), pruned)
+        return Trained(*train_run(spec, task, model, folder, accelerator, report, pause), pruned)
 
 
 def execute(
@@ -76,15 +77,18 @@ def execute(
     folder: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
+    pause: Pause = never,
 ) -> Result:
     """Train, test and record one run, going on where an interrupted one stopped, or where one that
-    differs in its tests alone ended. Returns its result."""
+    differs in its tests alone ended. Returns its result; Paused where `pause` says so."""
     if accelerator.is_main_process:
         folder.open()
         begin(spec, folder, device_name(accelerator.device), accelerator.num_processes)
     accelerator.wait_for_everyone()
     task, model = build(spec)
-    done = trained(spec, task, model, folder, accelerator, report)
+    done = trained(spec, task, model, folder, accelerator, report, pause)
+    if pause("testing"):
+        raise Paused
     record = record_of(spec, task, done, folder, accelerator)
     session = Session.of(accelerator, done.tested, task, done.precision)
     tests = Tests(rows=untested_rows(spec, task, record))
@@ -149,6 +153,7 @@ def record_of(
         command=repeat_command(spec),
         trained_as=progress.trained_as,
         batch_parts=progress.parts,
+        speedups=progress.speedups,
         **(done.pruned.facts() if done.pruned else {}),
     )
 
@@ -159,6 +164,7 @@ def trained_magnitudes(
     folder: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
+    pause: Pause,
     number: int,
     model: Paradigm,
 ) -> dict[str, torch.Tensor]:
@@ -167,7 +173,8 @@ def trained_magnitudes(
     A round has a checkpoint and metrics of its own, so that an interrupted one goes on.
     """
     report({"round": number})
-    tested, _, _ = train_run(spec, task, model, folder.of_round(number), accelerator, report)
+    of_round = folder.of_round(number)
+    tested, _, _ = train_run(spec, task, model, of_round, accelerator, report, pause)
     return magnitude_scores(masked_layers(tested))
 
 

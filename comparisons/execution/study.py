@@ -30,7 +30,7 @@ from comparisons.execution.launch import (
 from comparisons.execution.progress import Screen
 from comparisons.execution.run import execute
 from comparisons.execution.workers import cores, helpers, usual_workers
-from comparisons.hardware import set_tf32
+from comparisons.hardware import set_tf32, tune
 from comparisons.planning.estimate import estimate
 from comparisons.planning.plan import Plan
 from comparisons.provenance.review import review
@@ -53,20 +53,25 @@ class Tracking:
     folder: Path
 
 
-def make_accelerator(distribute: str, workers: int, tracking: Tracking) -> Accelerator:
+def make_accelerator(
+    distribute: str, workers: int, tracking: Tracking, number: int = 0
+) -> Accelerator:
     """One of this process's own for shared lists of runs, or one that joins all processes for each
-    run.
+    run. number: of this worker, which takes the GPUs of a machine in turn.
 
     It trains as the spec says, whatever the environment asks for, and float32 is IEEE from here on.
     LaunchError where the launcher asks for what is not supported.
     """
     check_launch(distribute)
     together = distribute == "data" and process_place()[1] > 1
+    share = 1
     if distribute == "runs":
         leave_group()
         local, on_this_machine = local_place()
         if torch.cuda.is_available():
-            torch.cuda.set_device(local % torch.cuda.device_count())
+            count = torch.cuda.device_count()
+            torch.cuda.set_device((local + number) % count)
+            share = -(-max(workers, on_this_machine) // count)
         else:
             # A launcher allows one thread a process, whatever there is.
             torch.set_num_threads(max(1, cores() // max(workers, on_this_machine)))
@@ -80,6 +85,7 @@ def make_accelerator(distribute: str, workers: int, tracking: Tracking) -> Accel
         log_with=tracking.name or None,
         project_dir=str(tracking.folder),
     )
+    tune(accelerator.device, share)
     if together and accelerator.num_processes != process_place()[1]:
         raise LaunchError(
             f"--distribute data: {process_place()[1]} processes can't train together on "
@@ -210,7 +216,7 @@ def _help(number: int, plan: Plan, out: Path, workers: int, tracking: Tracking, 
     screen = Screen(plan, out, quiet=True)
     # What is wrong with the results folder, the first process meets as well, and says.
     with suppress(StoreError):
-        accelerator = make_accelerator("runs", workers, tracking)
+        accelerator = make_accelerator("runs", workers, tracking, number)
         _work(plan, out, "runs", accelerator, screen, work, False)
 
 

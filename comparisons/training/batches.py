@@ -8,8 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 
+from comparisons.hardware import quick_gpu
 from foundations.records.spec import RunSpec, TrainSpec
 from tasks.base import Batch, Task
 from tasks.sampling import permute_many, stream_key
@@ -56,7 +58,10 @@ def batches(task: Task, spec: RunSpec, first: int, accelerator: Accelerator) -> 
         difficulty = task.spec.difficulties[0] if easy else spec.train_difficulty
         made = task.sample(
             difficulty, seed=spec.data_seed, split="train", indices=indices.reshape(-1)
-        ).to(device, non_blocking=True)
+        )
+        if quick_gpu(device):  # so that the copy does not wait for the steps before it
+            made = made.map(torch.Tensor.pin_memory)
+        made = made.to(device, non_blocking=True)
         share = indices.shape[1]
         return [made[k * share : (k + 1) * share] for k in range(len(steps))]
 

@@ -15,12 +15,13 @@ from accelerate import Accelerator
 from accelerate.utils.memory import release_memory, should_reduce_batch_size
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from comparisons.hardware import resolve_precision, sums_device
+from comparisons.hardware import quick_gpu, resolve_precision, sums_device
 from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import save_checkpoint
 from comparisons.testing.evaluation import evaluate
 from comparisons.testing.session import Session
 from comparisons.training.batches import batches
+from comparisons.training.graphs import CudaRecorder, GraphedSteps, Recorder
 from comparisons.training.learner import Learner
 from comparisons.training.objectives import (
     CONTINUED_FROM,
@@ -39,6 +40,17 @@ from paradigms.base import Paradigm
 from tasks.base import Batch, Task
 
 LOG_EVERY = 50
+#: Asked "training" after every step and "testing" before the tests: whether to leave the run there.
+Pause = Callable[[str], bool]
+
+
+class Paused(Exception):
+    """A run was left where it can be gone on with to the same result."""
+
+
+def never(phase: str) -> bool:
+    """The `Pause` that never comes."""
+    return False
 
 
 @dataclass
@@ -57,6 +69,7 @@ class Progress:
     loss_sum: float = 0.0
     parts: int = 1  # that a batch is cut into, because the device could not hold it whole
     trained_as: str = ""  # the run that this training is of, where it was taken from another
+    speedups: list[str] = field(default_factory=list)  # what was on that a device does not need
 
 
 class Pace:
@@ -88,8 +101,10 @@ def train_run(
     folder: RunFolder,
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
+    pause: Pause = never,
 ) -> tuple[Paradigm, Progress, str]:
-    """Train from the last checkpoint, or from the start, to the end.
+    """Train from the last checkpoint, or from the start, to the end. Paused, its checkpoint saved,
+    where `pause` says so between two steps.
 
     Returns the network with the weights to be tested (averaged, or the best where training stopped
     early), the final progress (its status "complete" or "diverged") and the precision that ran.
@@ -113,10 +128,15 @@ def train_run(
                 progress.reason = f"stopped early at step {progress.step}"
                 break
             training.checkpoint()
+        if not last and pause("training"):
+            training.checkpoint()
+            source.close()
+            raise Paused
     source.close()
     if progress.status == "training":
         progress.status = "complete"
     training.pace.update(progress)
+    progress.speedups = training.speedups()
     if training.best:
         training.tested.load_state_dict(training.best)
     return training.tested, progress, training.precision
@@ -144,6 +164,7 @@ class Training:
     progress: Progress
     best: dict[str, torch.Tensor]
     loss_sum: torch.Tensor
+    graphs: GraphedSteps | None = None
     pace: Pace = field(default_factory=Pace)
 
     @classmethod
@@ -171,10 +192,33 @@ class Training:
         learner, optimizer = accelerator.prepare(learner, optimizer)
         learner.train()
         loss_sum = torch.tensor(progress.loss_sum, dtype=torch.float64, device=sums_device(device))
-        return cls(
+        training = cls(
             spec, task, model, average, learner, optimizer, folder, accelerator, report, precision,
             progress, best, loss_sum,
         )  # fmt: skip
+        if quick_gpu(device) and accelerator.num_processes == 1:
+            training.graphs = training.graphed(CudaRecorder(device))
+        return training
+
+    def graphed(self, recorder: Recorder) -> GraphedSteps:
+        """Its steps by a recorder."""
+        return GraphedSteps(list(self.learner.parameters()), self._backward, recorder)
+
+    def _backward(self, batch: Batch, draw: tuple[int, int, int | None]) -> torch.Tensor:
+        return _backward(self.learner, batch, draw, self.accelerator, self.progress)
+
+    def speedups(self) -> list[str]:
+        """What is on that makes training quicker on this device, in words."""
+        if not quick_gpu(self.accelerator.device):
+            return []
+        found = ["pinned batches"]
+        found += ["cuDNN benchmark"] if torch.backends.cudnn.benchmark else []
+        fused = any(group.get("fused") for group in self.optimizer.param_groups)
+        found += [f"fused {self.spec.train.optimizer}"] if fused else []
+        if self.graphs:
+            off = self.graphs.why_off
+            found.append(f"no CUDA graphs: {off}" if off else "CUDA graphs")
+        return found
 
     @property
     def tested(self) -> Paradigm:
@@ -197,7 +241,8 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = now * group["scale"]
         with inner.running():
-            loss = _backward(self.learner, batch, (skipped, kept, further), accelerator, progress)
+            work = self.graphs.step if self.graphs and progress.parts == 1 else self._backward
+            loss = work(batch, (skipped, kept, further))
         if spec.train.clip:
             accelerator.clip_grad_norm_(self.learner.parameters(), spec.train.clip)
         self.optimizer.step()

@@ -74,7 +74,8 @@ class Result(Facts):
     library, command: what repeats the run, trained_as: the run whose training was taken over,
     claim: under which it was written. set_aside: files found damaged. batch_parts,
     test_batches_cut: in how many parts a training batch, and how many test batches, had to be cut
-    for the device's memory. layer_weights (kept and all, by layer), empty_layers and
+    for the device's memory. speedups: what was on in training that a GPU could do without.
+    layer_weights (kept and all, by layer), empty_layers and
     scoring_seconds: of pruning. recovery: accuracy after each perturbation. inside: what the probes
     found. exits, stopping: how many problems each rule answered when, and what stopping really
     costs. rows: see `Row`. loss, accuracy: on validation problems, of a trial.
@@ -92,6 +93,7 @@ class Result(Facts):
     set_aside: list[str] = field(default_factory=list)
     batch_parts: int = 1
     test_batches_cut: int = 0
+    speedups: list[str] = field(default_factory=list)
     layer_weights: dict[str, list[int]] | None = None
     empty_layers: list[str] | None = None
     scoring_seconds: float | None = None

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
+from benchmarks import steps
 from benchmarks.cases import Convolution, Network, Sweep
+from comparisons.training import compiling
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +69,34 @@ def test_a_sweep_is_measured():
     assert row.ratio > 0
 
 
+def test_whole_steps_are_measured_in_each_way(monkeypatch):
+    monkeypatch.setattr(compiling, "BACKEND", "eager")
+    torch._dynamo.reset()
+    case = steps.Steps("tiny", "maze", "dt_net_recall", "smoke", {"width": 8, "iterations": 3})
+    rows = benchmarks.whole_steps(case, torch.device("cpu"), 1)
+    assert [row.how.partition(" in ")[0] for row in rows] == ["library", "library, compiled"]
+    for row in rows:
+        assert row.rate == steps.DRAWS / row.seconds
+        assert row.ratio > 0
+
+
+def test_the_spelt_out_recipe_is_the_librarys(monkeypatch):
+    """In float32, without an average or a warm-up, both take the same steps."""
+    case = steps.Steps("tiny", "maze", "dt_net_recall", "smoke", {"width": 8, "iterations": 3})
+    spec = steps.spec_of(case)
+    train = replace(spec.train, warmup_steps=0, schedule="constant", precision="fp32", alpha=0.5)
+    monkeypatch.setattr(steps, "spec_of", lambda case: replace(spec, train=train))
+    built = []
+    build = steps.build
+    monkeypatch.setattr(steps, "build", lambda spec: built.append(build(spec)) or built[-1])
+    steps.spelt_out(case, torch.device("cpu"))()
+    steps.library(case, torch.device("cpu"), False, False)()
+    (_, plain), (_, library) = built
+    torch.testing.assert_close(library.state_dict(), plain.state_dict(), rtol=1e-3, atol=1e-4)
+
+
 def test_results_are_written_with_the_machine_they_hold_for(tmp_path, monkeypatch, capsys):
-    for name in ("CONVOLUTIONS", "NETWORKS", "SWEEPS"):
+    for name in ("CONVOLUTIONS", "NETWORKS", "SWEEPS", "STEPS"):
         monkeypatch.setattr(benchmarks, name, ())
     monkeypatch.setattr(benchmarks, "GENERATORS", (("prefix_sums", {}, 16, 10),))
     assert benchmarks.main(["--repeats=1", f"--out={tmp_path / 'b.json'}"]) == 0
