@@ -41,10 +41,12 @@ def _fill(indices, length, first, count, domain, key, split_key, inputs, targets
 
 @njit(nogil=True, cache=True)
 def _fill_uneven(indices, length, first, count, domain, key, split_key, law, inputs, targets):
-    """Strings of `law` = (chance of a one, zeros that come first), drawn until one is in the
-    split: of the strings that `_fill` draws from, it is in the same."""
+    """Strings of `law` = (chance of a one, zeros that come first), drawn until one is in the split
+    in which `_fill` has it too. Where nearly all bits that tell strings apart would be zeros, those
+    behind the zeros tell: `_fill` meets such a string once in 2**40."""
     chance, zeros = law
-    keyed = min(length, 48)
+    skipped = zeros if zeros > 40 else 0
+    keyed = min(length - skipped, 48)
     for row in range(len(indices)):
         state = stream(mix(key), np.uint64(indices[row]))
         place = np.uint64(0)
@@ -54,8 +56,8 @@ def _fill_uneven(indices, length, first, count, domain, key, split_key, law, inp
             for i in range(length):
                 bit = i >= zeros and uniform(state) < chance
                 inputs[row, 0, i] = bit - 0.5
-                if bit and i < keyed:
-                    word |= np.uint64(1) << np.uint64(i)
+                if bit and 0 <= i - skipped < keyed:
+                    word |= np.uint64(1) << np.uint64(i - skipped)
             place = place_of(word, domain, split_key)
             inside = place >= np.uint64(first) and place < np.uint64(first + count)
         total = 0
