@@ -171,8 +171,8 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
         default="",
         metavar="NAMES",
         help=(
-            "test along other axes than difficulty as well, those that a task names (docs/tasks.md),"
-            " e.g. loops,offset; without names: all"
+            "test along other axes than difficulty as well, of those that a task names"
+            " (docs/tasks.md), e.g. loops,offset; without names: all"
         ),
     )
     group.add_argument(

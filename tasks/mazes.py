@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -202,7 +202,9 @@ class Maze(Task):
             if not 0 <= chance <= 1:
                 raise ValueError(f"maze {name} must be a chance from 0 to 1, not {chance!r}")
         if not is_whole(border) or not 0 <= border <= 1000:
-            raise ValueError(f"maze border must be a number of cells from 0 to 1000, not {border!r}")
+            raise ValueError(
+                f"maze border must be a number of cells from 0 to 1000, not {border!r}"
+            )
         if not is_whole(offset) or not 0 <= offset <= border + 1:
             raise ValueError(
                 "maze offset must be a number of cells from 0 to one more than the border, or the"
@@ -227,8 +229,17 @@ class Maze(Task):
             difficulty_label="size",
         )
         self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
-        if mix and (loops, rooms, start, ties, border, offset) != (0, 0, "carved", "accepted", 0, 0):
-            raise ValueError("maze mix names the axes itself: leave out loops, rooms, start and such")
+        if mix and (loops, rooms, start, ties, border, offset) != (
+            0,
+            0,
+            "carved",
+            "accepted",
+            0,
+            0,
+        ):
+            raise ValueError(
+                "maze mix names the axes itself: leave out loops, rooms, start and such"
+            )
 
     def axes(self) -> dict[str, dict[str, Any]]:
         drawn: dict[str, Any] = {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from comparisons.planning.plan import tested_elsewhere
+from comparisons.planning.plan import other_tests
 from comparisons.probes.perturbations import halves, recovery
 from comparisons.testing.cost import Cost, count_cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS, time_stopping
@@ -55,7 +55,7 @@ def test_run(
     tests = Tests(stopping_iterations(spec, session))
     own = session.task.spec.name
     places = [(own, session.task, d) for d in spec.evaluation.difficulties]
-    for other in tested_elsewhere(spec):
+    for other in other_tests(spec):
         task = load_task(other.task, **other.options)
         places += [(other.label, task, d) for d in other.difficulties]
     for label, task, difficulty in places:

@@ -124,7 +124,7 @@ class Elsewhere(NamedTuple):
     difficulties: tuple[Difficulty, ...]
 
 
-def tested_elsewhere(spec: RunSpec) -> Iterator[Elsewhere]:
+def other_tests(spec: RunSpec) -> Iterator[Elsewhere]:
     """The tests of a run on other tasks and along the axes of its own. Problems that an axis draws
     as the run's own are not tested twice."""
     from tasks import load_task

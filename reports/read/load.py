@@ -92,8 +92,8 @@ class Records:
     them `series` (what the page calls the paradigm and variant) and `section` (the task, its
     options and the trained difficulty). A network that was tested more than once goes by the run it
     was first trained as. axes: the same of tests along other axes of the task than difficulty,
-    whose `test_task` is TASK:AXIS. tested: the same a run, whichever network's. notes: what was left out, and
-    why, one sentence each. remarks: what to know of how runs were put together.
+    whose `test_task` is TASK:AXIS. tested: the same a run, whichever network's. notes: what was
+    left out, and why, one sentence each. remarks: what to know of how runs were put together.
     """
 
     folder: Path

@@ -1,5 +1,5 @@
-"""Axes of a task beside difficulty: every axis a task names draws valid problems that do differ, and
-what was drawn before them is drawn still."""
+"""Axes of a task beside difficulty: every axis that a task names draws valid problems that do
+differ, and what was drawn before there were any is drawn still."""
 
 from __future__ import annotations
 
