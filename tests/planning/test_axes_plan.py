@@ -54,7 +54,6 @@ def test_what_is_not_asked_for_names_no_run_anew():
     [
         ("--axes=loop", "unknown axis of maze 'loop'; known: loops"),
         ("--set=task.mix=loop", "unknown axis of maze to mix"),
-        ("--set=evaluation.axes=7", "unknown axis of maze 7"),
     ],
 )
 def test_axes_that_no_task_has_are_refused(asked, words):
