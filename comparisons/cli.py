@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from comparisons.listing import listing
-from comparisons.options import make_parser, parse_settings
+from comparisons.options import make_parser, settings_of
 from comparisons.planning.overrides import extended
 from comparisons.planning.plan import Request, make_plan, names_in
 from comparisons.planning.presets import DEFAULT_TASKS, PRESETS, default_paradigms
@@ -32,7 +32,7 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
     paradigms = (
         names_in(options.paradigms) if options.paradigms is not None else default_paradigms(tasks)
     )
-    settings, title = parse_settings(options.set), f"{', '.join(paradigms)} on {', '.join(tasks)}"
+    settings, title = settings_of(options), f"{', '.join(paradigms)} on {', '.join(tasks)}"
     if not tasks or not paradigms:
         raise ValueError("--tasks and --paradigms need at least one name each")
     if options.data_dir:
@@ -71,7 +71,7 @@ def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSp
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
     data = Path(options.data_dir) if options.data_dir else None
-    plan, of_study = plan_studies(names, preset, options.seeds, parse_settings(options.set), data)
+    plan, of_study = plan_studies(names, preset, options.seeds, settings_of(options), data)
     title = "Every study" if options.study == ALL else load_study(options.study).summary
     return plan, of_study, title
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from comparisons.planning.overrides import Overrides, Sweep
+from comparisons.planning.plan import ALL
 from comparisons.planning.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
 from foundations import VERSION
 from foundations.command import Parser, whole_number
@@ -32,6 +33,7 @@ twice."""
 
 #: Settings whose value is a list, and other names of settings.
 _LISTS = {("evaluation", f.name) for f in fields(EvaluationSpec) if isinstance(f.default, tuple)}
+_LISTS |= {("evaluation", "axes")}
 _ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
 
 
@@ -75,6 +77,12 @@ def parse_settings(settings: Iterable[str]) -> Overrides:
         several = tuple(values) if key in _LISTS else Sweep(*values)
         parsed[key] = several if key in _LISTS or len(values) > 1 else values[0]
     return parsed
+
+
+def settings_of(options: argparse.Namespace) -> Overrides:
+    """What --set and --axes say."""
+    axes = [f"evaluation.axes={options.axes}"] if options.axes else []
+    return parse_settings([*options.set, *axes])
 
 
 def _integers(least: int, what: str) -> Callable[[str], tuple[int, ...]]:
@@ -154,6 +162,17 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
         metavar="A:B",
         help=(
             "test what was trained on task A on task B of the same shape as well, e.g. cifar10:svhn"
+        ),
+    )
+    group.add_argument(
+        "--axes",
+        nargs="?",
+        const=ALL,
+        default="",
+        metavar="NAMES",
+        help=(
+            "test along other axes than difficulty as well, of those that a task names"
+            " (docs/tasks.md), e.g. loops,offset; without names: all"
         ),
     )
     group.add_argument(

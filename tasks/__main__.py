@@ -62,6 +62,10 @@ def _parser() -> Parser:
         command.add_argument(
             "--set", action="append", default=[], metavar="OPTION=VALUE", help="option of the task"
         )
+        if name == "preview":
+            command.add_argument(
+                "--axes", action="store_true", help="so many problems of each axis of the task"
+            )
         what = "folder to make" if name == "export" else "image file to write"
         command.add_argument("--out", type=Path, required=True, help=what)
     return parser
@@ -85,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             path = export(task, difficulty, out=given.out, options=options, **common)
             print(f"{given.count:,} problems in {path}; card in {given.out / 'README.md'}")
         else:
-            preview(task, difficulty, given.out, **common)
+            preview(task, difficulty, given.out, axes=given.axes, **common)
             print(f"picture in {given.out}")
     except (ValueError, OSError) as error:
         words = one_line(error)

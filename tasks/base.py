@@ -116,6 +116,11 @@ class Task:
         """Problems number `indices` (int64 [n], >= 0): a pure function of all four arguments."""
         raise NotImplementedError
 
+    def axes(self) -> Mapping[str, Mapping[str, Any]]:
+        """What else than difficulty problems can differ in: by name, all options of a task of the
+        same family whose problems differ so, and "plain", those that do not. Here none."""
+        return {}
+
     def check_difficulty(self, difficulty: Difficulty) -> None:
         """Raise ValueError, saying what is allowed, for a difficulty that makes no sense."""
         if difficulty not in self.spec.difficulties:

@@ -185,12 +185,16 @@ def _with_answer(picture: Tensor, target: Tensor) -> Tensor:
     return torch.where(marks, 0.35 * picture + 0.65 * colour, picture)
 
 
-def _tile(task: Task, picture: Tensor, target: Tensor, number: int) -> tuple[str, list[np.ndarray]]:
-    """A problem's title, and its picture with, if its answer is dense, a second one of that."""
-    if task.spec.dense:
-        both = [picture, _with_answer(picture, target)]
-        return f"problem {number} and its answer", [_enlarged(part) for part in both]
-    return f"problem {number}: answer {int(target)}", [_enlarged(picture)]
+def _tiles(task: Task, batch: Batch, names: list[str]) -> list[tuple[str, list[np.ndarray]]]:
+    """Each problem's title, and its picture with, if its answer is dense, a second one of that."""
+    tiles = []
+    for name, picture, target in zip(names, task.picture(batch.inputs), batch.targets, strict=True):
+        if task.spec.dense:
+            both = [picture, _with_answer(picture, target)]
+            tiles.append((f"{name} and its answer", [_enlarged(part) for part in both]))
+        else:
+            tiles.append((f"{name}: answer {int(target)}", [_enlarged(picture)]))
+    return tiles
 
 
 def _page(heading: str, tiles: list[tuple[str, list[np.ndarray]]]) -> Image.Image:
@@ -228,15 +232,25 @@ def preview(
     count: int = 8,
     seed: int = 0,
     split: str = "train",
+    axes: bool = False,
 ) -> None:
     """Draw the first problems of a split with their answers into an image file.
 
-    A dense answer is painted over a second copy of the problem; any other is in its title.
-    ValueError for whatever the task can't do, and for a file name that no image format has.
+    A dense answer is painted over a second copy of the problem; any other is in its title. axes:
+    the first `count` problems of each axis of the task, titled by its name. ValueError
+    for whatever the task can't do, and for a file name that no image format has.
     """
-    batch = task.sample(difficulty, count, seed, split)
-    pairs = zip(task.picture(batch.inputs), batch.targets, strict=True)
-    tiles = [_tile(task, *pair, number) for number, pair in enumerate(pairs)]
+    if axes and not task.axes():
+        raise ValueError(f"{task.spec.name} names no axes but its {task.spec.difficulty_label}")
+    if axes:
+        kinds = {name: type(task)(**options) for name, options in task.axes().items()}
+    else:
+        kinds = {"problem": task}
+    tiles = []
+    for name, kind in kinds.items():
+        batch = kind.sample(difficulty, count, seed, split)
+        names = [f"{name} {n}" if count > 1 or not axes else name for n in range(count)]
+        tiles += _tiles(kind, batch, names)
     level = f"{task.spec.difficulty_label} {difficulty}"
     page = _page(f"{task.spec.name}, {level}, {split}, seed {seed}", tiles)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""Mazes as graphs: carving, opening walls, shortest paths, and which split a problem is in."""
+"""Mazes as graphs: carving, opening walls and rooms, shortest paths, and which split a problem is
+in."""
 
 from __future__ import annotations
 
@@ -18,19 +19,33 @@ class Grid(NamedTuple):
 
     parent: int32, the cell before it on the way from the root, whose parent is itself. right, down:
     uint8, whether there is a passage to the next cell in its row, or column; 0 in the last ones.
-    queue: int32, what `search` needs of memory.
+    room: uint8, whether the post at its lower right corner, where four cells meet, is open. queue:
+    int32, what `search` needs of memory: the cells in the order in which it met them.
     """
 
     cells: int
     parent: np.ndarray
     right: np.ndarray
     down: np.ndarray
+    room: np.ndarray
     queue: np.ndarray
+
+
+class Law(NamedTuple):
+    """How problems are drawn. loops: the chance of each wall to be opened after carving; rooms: of
+    each post, with the four walls that meet there. ways: 1 wants the start at a dead end, 2 where
+    there are more ways out, 0 where carving began. unique: whether an end that two shortest paths
+    lead to is drawn again."""
+
+    loops: float
+    rooms: float
+    ways: int
+    unique: bool
 
 
 def empty_grid(cells: int) -> Grid:
     """A grid of that many cells a side, to be filled."""
-    kinds = (np.int32, np.uint8, np.uint8, np.int32)
+    kinds = (np.int32, np.uint8, np.uint8, np.uint8, np.int32)
     return Grid(cells, *(np.empty(cells * cells, kind) for kind in kinds))
 
 
@@ -53,11 +68,12 @@ def _carve(grid, state):
 
     Returns (root, hash).
     """
-    cells, parent, right, down, _ = grid
+    cells, parent, right, down, room, _ = grid
     total = cells * cells
     parent[:] = -1
     right[:] = 0
     down[:] = 0
+    room[:] = 0
     root = below(state, total)
     parent[root] = root
     here = root
@@ -121,6 +137,29 @@ def _open_walls(grid, state, chance):
     return added
 
 
+@njit
+def _open_rooms(grid, state, chance):
+    """Open each post with that chance, and the walls that meet there; returns the hash of the new
+    passages and of the posts."""
+    cells = grid.cells
+    added = np.uint64(0)
+    for cell in range(cells * (cells - 1)):
+        below_it = cell + cells
+        if (cell + 1) % cells == 0 or uniform(state) >= chance:
+            continue
+        grid.room[cell] = 1
+        added += _edge_hash(cell, below_it + 1)  # no passage joins these two: the post's own
+        for row in (cell, below_it):
+            if grid.right[row] == 0:
+                grid.right[row] = 1
+                added += _edge_hash(row, row + 1)
+        for column in (cell, cell + 1):
+            if grid.down[column] == 0:
+                grid.down[column] = 1
+                added += _edge_hash(column, column + cells)
+    return added
+
+
 @njit(inline="always")
 def _neighbour(grid, cell, way):
     """The cell behind the passage to the left, the right, above or below (0..3); -1 for a wall."""
@@ -168,25 +207,47 @@ def _start_cell(grid, state, ways):
 
 
 @njit
-def draw_problem(grid, state, wanted_split, chance, ways):
-    """Carve mazes until one with its ends is in the split wanted; returns (start, end), the root of
-    the grid's tree of shortest paths and another cell.
+def _ambiguous(grid):
+    """uint8 by cell: whether several shortest paths lead there from the root of the last search."""
+    total = grid.cells * grid.cells
+    far = np.full(total, -1, np.int32)
+    far[grid.queue[0]] = 0
+    several = np.zeros(total, np.uint8)
+    for place in range(1, total):
+        cell = np.int64(grid.queue[place])
+        before = np.int64(grid.parent[cell])
+        far[cell] = far[before] + 1
+        several[cell] = several[before]
+        for way in range(4):
+            other = _neighbour(grid, cell, way)
+            if other >= 0 and other != before and far[other] == far[cell] - 1:
+                several[cell] = 1
+    return several
 
-    chance: of each wall to be opened after carving. ways: 1 wants the start at a dead end, 2 where
-    there are more ways out, 0 where carving began.
-    """
+
+@njit
+def draw_problem(grid, state, wanted_split, law):
+    """Carve mazes until one with its ends is in the split wanted; returns (start, end), the root of
+    the grid's tree of shortest paths and another cell."""
+    several = np.zeros(1, np.uint8)
     while True:
         start, tree_hash = _carve(grid, state)
-        if chance > 0 or ways > 0:
-            tree_hash += _open_walls(grid, state, chance)
-            if ways > 0:
-                start = _start_cell(grid, state, ways)
+        if law.loops > 0 or law.rooms > 0 or law.ways > 0:
+            tree_hash += _open_walls(grid, state, law.loops)
+            if law.rooms > 0:
+                tree_hash += _open_rooms(grid, state, law.rooms)
+            if law.ways > 0:
+                start = _start_cell(grid, state, law.ways)
                 if start < 0:
                     continue
             search(grid, start)
+            if law.unique:
+                several = _ambiguous(grid)
         for _ in range(_TRIES):
             end = below(state, grid.cells * grid.cells - 1)
             end += end >= start
+            if len(several) > 1 and several[end]:
+                continue
             if split_of(tree_hash, start, end) == wanted_split:
                 return start, end
 

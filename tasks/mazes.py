@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,14 +13,15 @@ from torch import Tensor
 
 from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec, is_whole
-from tasks.maze_grid import count_problems, draw_problem, empty_grid, search
+from tasks.maze_grid import Law, count_problems, draw_problem, empty_grid, search
+from tasks.mixing import Mixture
 from tasks.sampling import SPLIT_NUMBER, below, stream, stream_key
 
 
 class Pictures(NamedTuple):
     """Mazes as drawn: inputs float32 [n, 3, h, w], targets int64 [n, h, w] and mask bool [n, h, w],
     zero where nothing is drawn. Cells and walls are squares of `scale` pixels, behind `pad` black
-    ones."""
+    ones (where the maze sits in its place)."""
 
     inputs: np.ndarray
     targets: np.ndarray
@@ -36,11 +37,12 @@ def _pictures(batch: Batch, scale: int, pad: int) -> Pictures:
 
 
 @njit(inline="always")
-def _square(pictures, row, r, c, on_path, colour):
-    """Paint a passage at (r, c) of the maze, 0 white, 1 green or 2 red."""
-    inputs, targets, mask, scale, pad = pictures
-    for y in range(pad + r * scale, pad + (r + 1) * scale):
-        for x in range(pad + c * scale, pad + (c + 1) * scale):
+def _square(pictures, row, place, r, c, on_path, colour):
+    """Paint a passage at (r, c) of the maze, 0 white, 1 green or 2 red; place: of its corner."""
+    inputs, targets, mask, scale, _ = pictures
+    top, left = place
+    for y in range(top + r * scale, top + (r + 1) * scale):
+        for x in range(left + c * scale, left + (c + 1) * scale):
             mask[row, y, x] = True
             targets[row, y, x] = on_path
             inputs[row, 0, y, x] = 1.0 if colour == 0 or colour == 2 else 0.0
@@ -49,8 +51,8 @@ def _square(pictures, row, r, c, on_path, colour):
 
 
 @njit
-def _paint(pictures, row, grid, start, end):
-    """Paint a maze whose tree of shortest paths is rooted at the start."""
+def _paint(pictures, row, place, grid, start, end):
+    """Paint a maze whose tree of shortest paths is rooted at the start, its corner at `place`."""
     cells, parent = grid.cells, grid.parent
     on_path = np.zeros(cells * cells, np.uint8)
     cell = end
@@ -62,36 +64,50 @@ def _paint(pictures, row, grid, start, end):
         for j in range(cells):
             cell, r, c = cells * i + j, 2 * i + 1, 2 * j + 1
             colour = 1 if cell == start else (2 if cell == end else 0)
-            _square(pictures, row, r, c, on_path[cell], colour)
+            _square(pictures, row, place, r, c, on_path[cell], colour)
             # A passage is on the path where both its cells are: any other that joined two cells of
             # a shortest path would make it shorter.
             if grid.right[cell]:
-                _square(pictures, row, r, c + 1, on_path[cell] & on_path[cell + 1], 0)
+                _square(pictures, row, place, r, c + 1, on_path[cell] & on_path[cell + 1], 0)
             if grid.down[cell]:
-                _square(pictures, row, r + 1, c, on_path[cell] & on_path[cell + cells], 0)
+                _square(pictures, row, place, r + 1, c, on_path[cell] & on_path[cell + cells], 0)
+            if grid.room[cell]:
+                _square(pictures, row, place, r + 1, c + 1, 0, 0)
 
 
 @njit(nogil=True, cache=True)
-def _fill(indices, key, wanted_split, chance, ways, grid, pictures):
-    """Draw problems into zeroed pictures; see `draw_problem`."""
+def _fill(indices, key, wanted_split, law, offset, grid, pictures):
+    """Draw problems into zeroed pictures, `offset` pixels off their place; see `draw_problem`."""
     for row in range(len(indices)):
         state = stream(key, indices[row])
-        start, end = draw_problem(grid, state, wanted_split, chance, ways)
-        _paint(pictures, row, grid, start, end)
+        start, end = draw_problem(grid, state, wanted_split, law)
+        top = left = pictures.pad
+        if offset > 0:
+            side = below(state, 4)
+            top += offset * (side == 1) - offset * (side == 0)
+            left += offset * (side == 3) - offset * (side == 2)
+        _paint(pictures, row, (top, left), grid, start, end)
 
 
 @njit(nogil=True, cache=True)
 def _move(indices, key, moves_start, grid, old, new):
     """Draw mazes number `indices` again into zeroed pictures, an end point in another cell."""
-    cells = grid.cells
+    cells, scale, width = grid.cells, old.scale, old.mask.shape[2]
     for row in range(len(indices)):
-        start = end = -1
+        start = end = first = -1
+        while first < 0 or not old.mask[row, first // width, first % width]:
+            first += 1  # to the corner of the first cell, which is open
+        place = first // width - scale, first % width - scale
         for i in range(cells):
             for j in range(cells):
                 cell = cells * i + j
-                y, x = old.pad + (2 * i + 1) * old.scale, old.pad + (2 * j + 1) * old.scale
-                grid.right[cell] = old.mask[row, y, x + old.scale]
-                grid.down[cell] = old.mask[row, y + old.scale, x]
+                y, x = place[0] + (2 * i + 1) * scale, place[1] + (2 * j + 1) * scale
+                # Walls around the whole may lie outside the picture.
+                more_right, more_down = j < cells - 1, i < cells - 1
+                grid.right[cell] = more_right and old.mask[row, y, x + scale]
+                grid.down[cell] = more_down and old.mask[row, y + scale, x]
+                both = more_right and more_down
+                grid.room[cell] = both and old.mask[row, y + scale, x + scale]
                 if old.inputs[row, 0, y, x] < 0.5:
                     start = cell
                 elif old.inputs[row, 1, y, x] < 0.5:
@@ -104,10 +120,11 @@ def _move(indices, key, moves_start, grid, old, new):
         else:
             end = fresh
         search(grid, start)
-        _paint(new, row, grid, start, end)
+        _paint(new, row, place, grid, start, end)
 
 
 _WAYS = {"carved": 0, "dead_end": 1, "open": 2}
+_CARVED = Law(0.0, 0.0, _WAYS["carved"], False)
 _COUNTED = 4  # grids up to this many cells a side are small enough to count their problems
 
 
@@ -123,11 +140,21 @@ class Maze(Task):
     pixels a side (the published networks that read several sizes use 32), or None.
 
     loops: the chance of each remaining wall between two cells to be opened, so that several paths
-    lead to the end. The target is a shortest one; an answer that marks any other of the same length
-    is right too. start: "carved", where carving began, as published: always a dead end, for a grid
-    without one cell is in one piece, which carving fills before it comes back; any "dead_end"; or a
-    cell with more ways out ("open"). With both, "learned an algorithm" can be doubted as Knutson et
-    al. do (arXiv 2410.03020).
+    lead to the end. rooms: the chance of each post, where four cells meet, to be taken away with
+    the four walls that meet there. ties: with loops or rooms several shortest paths may lead to the
+    end; "accepted": the target is one of them, and an answer that marks any other is right too;
+    "redrawn": the end is drawn again until there is only one. start: "carved", where carving began,
+    as published: always a dead end, for a grid without one cell is in one piece, which carving
+    fills before it comes back; any "dead_end"; or a cell with more ways out ("open"). With these,
+    "learned an algorithm" can be doubted as Knutson et al. do (arXiv 2410.03020).
+
+    border: as many black cells more on every side of the frame. offset: the maze sits as many cells
+    off its place, to a side drawn by the problem's number. At offset 1 without a border there is no
+    wall on that side and two on the other.
+
+    mix: names of `axes` joined by "+", or "all" that can be mixed: each problem is of one of them,
+    drawn by its number with equal chance. Only axes of one frame can be mixed, and no other option
+    but drawing and canvas may be given.
 
     The end cell is drawn until the problem's hash falls into the split asked for, so that no
     problem is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
@@ -157,19 +184,39 @@ class Maze(Task):
         canvas: int | None = None,
         loops: float = 0.0,
         start: str = "carved",
+        rooms: float = 0.0,
+        ties: str = "accepted",
+        border: int = 0,
+        offset: int = 0,
+        mix: str = "",
     ) -> None:
         if drawing not in ("cells", "published"):
             raise unknown_name("maze drawing", drawing, ("cells", "published"))
         if start not in _WAYS:
             raise unknown_name("maze start", start, _WAYS)
-        if isinstance(loops, bool) or not isinstance(loops, (int, float)) or not 0 <= loops <= 1:
-            raise ValueError(f"maze loops must be a chance from 0 to 1, not {loops!r}")
+        if ties not in ("accepted", "redrawn"):
+            raise unknown_name("maze ties", ties, ("accepted", "redrawn"))
+        for name, chance in (("loops", loops), ("rooms", rooms)):
+            if isinstance(chance, bool) or not isinstance(chance, (int, float)):
+                raise ValueError(f"maze {name} must be a chance from 0 to 1, not {chance!r}")
+            if not 0 <= chance <= 1:
+                raise ValueError(f"maze {name} must be a chance from 0 to 1, not {chance!r}")
+        if not is_whole(border) or not 0 <= border <= 1000:
+            raise ValueError(
+                f"maze border must be a number of cells from 0 to 1000, not {border!r}"
+            )
+        if not is_whole(offset) or not 0 <= offset <= border + 1:
+            raise ValueError(
+                "maze offset must be a number of cells from 0 to one more than the border, or the"
+                f" maze leaves its frame, not {offset!r}"
+            )
         if canvas is not None and (not isinstance(canvas, int) or canvas < 1):
             raise ValueError(f"maze canvas must be a positive number of pixels, not {canvas!r}")
         self.drawing = drawing
         self.canvas = canvas
-        self.loops = float(loops)
-        self.start = start
+        self.border = int(border)
+        self.offset = int(offset)
+        self.law = Law(float(loops), float(rooms), _WAYS[start], ties == "redrawn")
         self._scale = 1 if drawing == "cells" else 2
         self.spec = TaskSpec(
             name="maze",
@@ -181,6 +228,36 @@ class Maze(Task):
             train_difficulty=9,
             difficulty_label="size",
         )
+        self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
+        if mix and (loops, rooms, start, ties, border, offset) != (
+            0,
+            0,
+            "carved",
+            "accepted",
+            0,
+            0,
+        ):
+            raise ValueError(
+                "maze mix names the axes itself: leave out loops, rooms, start and such"
+            )
+
+    def axes(self) -> dict[str, dict[str, Any]]:
+        drawn: dict[str, Any] = {}
+        if self.drawing != "cells":
+            drawn["drawing"] = self.drawing
+        if self.canvas is not None:
+            drawn["canvas"] = self.canvas
+        other = "published" if self.drawing == "cells" else "cells"
+        changes: dict[str, dict[str, Any]] = {
+            "plain": {},
+            "loops": {"loops": 0.1, "ties": "redrawn"},
+            "rooms": {"rooms": 0.1, "ties": "redrawn"},
+            "start": {"start": "open"},
+            "offset": {"offset": 1},
+            "border": {"border": 1},
+            "drawing": {"drawing": other},
+        }
+        return {name: drawn | change for name, change in changes.items()}
 
     def check_difficulty(self, difficulty: Difficulty) -> None:
         if not is_whole(difficulty) or difficulty % 2 == 0 or not 5 <= difficulty <= 20001:
@@ -191,17 +268,19 @@ class Maze(Task):
 
     def side(self, difficulty: int) -> int:
         """Pixels a side of the picture of a maze of that size."""
-        lattice = difficulty + 2
+        lattice = difficulty + 2 + 2 * self.border
         return max(lattice if self._scale == 1 else 2 * lattice + 2, self.canvas or 0)
 
     def capacity(self, difficulty: Difficulty, split: str) -> int | None:
         cells = (int(difficulty) + 1) // 2
-        if self.loops or self.start != "carved":
+        if self._mixture or self.law != _CARVED:
             return None
         return count_problems(cells)[SPLIT_NUMBER[split]] if cells <= _COUNTED else None
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         size, count = int(difficulty), len(indices)
+        if self._mixture:
+            return self._mixture.make(size, indices, seed, split)
         side = self.side(size)
         batch = Batch(
             torch.zeros(count, 3, side, side),
@@ -212,16 +291,17 @@ class Maze(Task):
             indices,
             stream_key("maze", seed, split, size),
             SPLIT_NUMBER[split],
-            self.loops,
-            _WAYS[self.start],
+            self.law,
+            self._scale * self.offset,
             empty_grid((size + 1) // 2),
             _pictures(batch, self._scale, (side - self._scale * (size + 2)) // 2),
         )
         return batch
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
-        """bool [n]: every pixel is right; with loops, the pixels marked are any shortest path."""
-        if not self.loops:
+        """bool [n]: every pixel is right; with loops or rooms, those marked are any shortest
+        path."""
+        if not (self._mixture or self.law.loops or self.law.rooms):
             return super().correct(logits, batch)
         answer = self.predict(logits, batch)
         # Doubled pixels: every other one, if it is like its three neighbours.
@@ -248,15 +328,14 @@ class Maze(Task):
             raise ValueError(f"{len(batch)} mazes need as many numbers, not {len(indices)}")
         assert batch.mask is not None
         inked = batch.mask[0].any(0).nonzero()  # the columns of the first maze that have passages
-        first, last = int(inked[0]), int(inked[-1])
-        cells = ((last + 1 - first) // self._scale + 1) // 2
+        cells = ((int(inked[-1] - inked[0]) + 1) // self._scale + 1) // 2
         new = Batch(*(torch.zeros_like(part, device="cpu") for part in vars(batch).values()))
         _move(
             np.asarray(indices, dtype=np.int64),
             stream_key("maze moved", seed, "test", 0),
             name == "start",
             empty_grid(cells),
-            *(_pictures(drawn, self._scale, first - self._scale) for drawn in (batch, new)),
+            *(_pictures(drawn, self._scale, 0) for drawn in (batch, new)),
         )
         return new.to(batch.inputs.device)
 

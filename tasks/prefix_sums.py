@@ -3,12 +3,15 @@ Recurrence")."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, Task, TaskSpec
-from tasks.sampling import mix, next_u64, permute, stream, stream_key
+from tasks.mixing import Mixture
+from tasks.sampling import mix, next_u64, permute, place_of, stream, stream_key, uniform
 
 # Strings are told apart by their first 48 bits at most: what follows is free, and 2**48 is enough.
 _KEYED_BITS = 48
@@ -36,6 +39,33 @@ def _fill(indices, length, first, count, domain, key, split_key, inputs, targets
             targets[row, i] = total
 
 
+@njit(nogil=True, cache=True)
+def _fill_uneven(indices, length, first, count, domain, key, split_key, law, inputs, targets):
+    """Strings of `law` = (chance of a one, zeros that come first), drawn until one is in the split
+    in which `_fill` has it too. Where nearly all bits that tell strings apart would be zeros, those
+    behind the zeros tell: `_fill` meets such a string once in 2**40."""
+    chance, zeros = law
+    skipped = zeros if zeros > 40 else 0
+    keyed = min(length - skipped, 48)
+    for row in range(len(indices)):
+        state = stream(mix(key), np.uint64(indices[row]))
+        place = np.uint64(0)
+        inside = False
+        while not inside:
+            word = np.uint64(0)
+            for i in range(length):
+                bit = i >= zeros and uniform(state) < chance
+                inputs[row, 0, i] = bit - 0.5
+                if bit and 0 <= i - skipped < keyed:
+                    word |= np.uint64(1) << np.uint64(i - skipped)
+            place = place_of(word, domain, split_key)
+            inside = place >= np.uint64(first) and place < np.uint64(first + count)
+        total = 0
+        for i in range(length):
+            total ^= inputs[row, 0, i] > 0
+            targets[row, i] = total
+
+
 class PrefixSums(Task):
     """The parity of every prefix of a string of bits.
 
@@ -43,6 +73,11 @@ class PrefixSums(Task):
 
     The difficulty is n. Within a split and seed all strings differ: an index is mapped to a string
     by a permutation, so asking for more strings than exist is an error.
+
+    ones: the chance of a one, 0.5 as published. zeros: the share of each string, rounded down to
+    whole bits, that comes first and is all zeros. With either, strings repeat as draws do, and a
+    length needs at least 8 bits behind the zeros. mix: names of `axes` joined by "+", or "all":
+    each problem is of one of them, drawn by its number with equal chance.
     """
 
     spec = TaskSpec(
@@ -71,10 +106,40 @@ class PrefixSums(Task):
         },
     }
 
+    def __init__(self, ones: float = 0.5, zeros: float = 0.0, mix: str = "") -> None:
+        for name, share, least, most in (("ones", ones, 0.05, 0.95), ("zeros", zeros, 0, 0.75)):
+            number = isinstance(share, (int, float)) and not isinstance(share, bool)
+            if not number or not least <= share <= most:
+                raise ValueError(
+                    f"prefix_sums {name} must be a share from {least} to {most}, not {share!r}"
+                )
+        self.ones, self.zeros = float(ones), float(zeros)
+        if mix and not self._even:
+            raise ValueError("prefix_sums mix names the axes itself: leave out ones and zeros")
+        self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
+
+    @property
+    def _even(self) -> bool:
+        return self.ones == 0.5 and self.zeros == 0
+
+    def axes(self) -> dict[str, dict[str, Any]]:
+        return {
+            "plain": {},
+            "few_ones": {"ones": 0.1},
+            "many_ones": {"ones": 0.9},
+            "zeros": {"zeros": 0.5},
+        }
+
     def check_difficulty(self, difficulty: Difficulty) -> None:
         if not isinstance(difficulty, (int, np.integer)) or not 1 <= difficulty <= 2**20:
             raise ValueError(
                 f"prefix_sums length must be an integer from 1 to {2**20}, not {difficulty!r}"
+            )
+        drawn = self._mixture.tasks or [self]
+        if any(not t._even and difficulty - int(t.zeros * difficulty) < 8 for t in drawn):
+            raise ValueError(
+                "prefix_sums with ones or zeros needs 8 bits that are free, more than length"
+                f" {difficulty} has"
             )
 
     def _range(self, length: int, split: str) -> tuple[int, int]:
@@ -83,23 +148,24 @@ class PrefixSums(Task):
         return low, high
 
     def capacity(self, difficulty: Difficulty, split: str) -> int | None:
+        if self._mixture or not self._even:
+            return None
         low, high = self._range(int(difficulty), split)
         return high - low
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         length = int(difficulty)
+        if self._mixture:
+            return self._mixture.make(length, indices, seed, split)
         low, high = self._range(length, split)
         inputs = np.empty((len(indices), 1, length), np.float32)
         targets = np.empty((len(indices), length), np.int64)
-        _fill(
-            indices,
-            length,
-            low,
-            high - low,
-            2 ** min(length, _KEYED_BITS),
-            stream_key("prefix_sums", seed, split, length),
-            stream_key("prefix_sums", 0, "train", length, 0),
-            inputs,
-            targets,
-        )
+        places = (length, low, high - low, 2 ** min(length, _KEYED_BITS))
+        own_key = stream_key("prefix_sums", seed, split, length)
+        split_key = stream_key("prefix_sums", 0, "train", length, 0)
+        if self._even:
+            _fill(indices, *places, own_key, split_key, inputs, targets)
+        else:
+            law = (self.ones, int(self.zeros * length))
+            _fill_uneven(indices, *places, own_key, split_key, law, inputs, targets)
         return Batch(torch.from_numpy(inputs), torch.from_numpy(targets))

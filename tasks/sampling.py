@@ -111,6 +111,23 @@ def permute(position, size, key):
             return value
 
 
+@njit
+def place_of(value, size, key):
+    """The inverse of `permute`: the position that it takes to `value`, below size."""
+    half = np.uint64(1)
+    while (np.uint64(1) << (half + half)) < np.uint64(size):
+        half += np.uint64(1)
+    low_mask = (np.uint64(1) << half) - np.uint64(1)
+    position = np.uint64(value)
+    while True:
+        left, right = position >> half, position & low_mask
+        for r in range(5, -1, -1):
+            left, right = right ^ (mix(left ^ mix(key + np.uint64(r))) & low_mask), left
+        position = (left << half) | right
+        if position < np.uint64(size):
+            return position
+
+
 @njit(nogil=True, cache=True)
 def permute_many(positions, size, key):
     """`permute` for each of int64 `positions`; returns int64."""

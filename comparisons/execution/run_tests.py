@@ -4,12 +4,12 @@ asks for, as rows of the table."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from comparisons.planning.plan import transfer_difficulties
+from comparisons.planning.plan import other_tests
 from comparisons.probes.perturbations import halves, recovery
 from comparisons.testing.cost import Cost, count_cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS, time_stopping
@@ -53,21 +53,32 @@ def test_run(
     perturbation."""
     report({"testing": "when to stop"})
     tests = Tests(stopping_iterations(spec, session))
-    difficulties = [(session.task, d) for d in spec.evaluation.difficulties]
-    for name, options in spec.evaluation.transfer.items():
-        other = load_task(name, **options)
-        difficulties += [(other, d) for d in transfer_difficulties(other, spec.preset)]
-    for task, difficulty in difficulties:
-        report({"testing": f"{task.spec.name} {task.spec.difficulty_label} {difficulty}"})
-        _test_difficulty(spec, session, task, difficulty, facts, tests)
+    own = session.task.spec.name
+    places = [(own, session.task, d) for d in spec.evaluation.difficulties]
+    for other in other_tests(spec):
+        task = load_task(other.task, **other.options)
+        places += [(other.label, task, d) for d in other.difficulties]
+    for label, task, difficulty in places:
+        report({"testing": f"{label} {task.spec.difficulty_label} {difficulty}"})
+        _test_difficulty(spec, session, label, task, difficulty, facts, tests)
+    for axis, options in spec.evaluation.axes.items():
+        if options == spec.task_options:
+            mine = [row for row in tests.rows if row.test_task == own]
+            tests.rows += [replace(row, test_task=f"{own}:{axis}") for row in mine]
     tests.recovery = recover_run(spec, session, report)
     return tests
 
 
 def _test_difficulty(
-    spec: RunSpec, session: Session, task: Task, difficulty: Difficulty, facts: Facts, tests: Tests
+    spec: RunSpec,
+    session: Session,
+    label: str,
+    task: Task,
+    difficulty: Difficulty,
+    facts: Facts,
+    tests: Tests,
 ) -> None:
-    """Adds to `tests` what a network does on one difficulty of a task."""
+    """Adds to `tests` what a network does on one difficulty of a task, as of the task `label`."""
     evaluation, model = spec.evaluation, session.model
     most = iterations_to_run(model, evaluation.iterations)
     rules = evaluation.exit_rules if model.max_iterations is None else ()
@@ -86,20 +97,22 @@ def _test_difficulty(
         stop=tests.stop,
     )
     tests.cut += scores.cut
-    tests.rows += rows_of(facts, task, difficulty, scores, cost, tests.stop)
-    where = {"test_task": task.spec.name, "test_difficulty": task.spec.level(difficulty)}
+    rows = rows_of(facts, task, difficulty, scores, cost, tests.stop)
+    tests.rows += [replace(row, test_task=label) for row in rows]
+    where = {"test_task": label, "test_difficulty": task.spec.level(difficulty)}
     prefix = "/".join(map(str, where.values()))
     for name, correct in scores.correct.items():
         tests.correct[f"{prefix}/{name}"] = correct.to(torch.uint8)
     stopping = stopping_rules(rules)
+    timed = stopping if label == task.spec.name else ()  # what stopping costs is no other axis's
     for name in stopping:
         at, problems = (t.tolist() for t in scores.exits[name].unique(return_counts=True))
         tests.exits.append({**where, "exit_rule": name, "iterations": at, "problems": problems})
-    if stopping and (session.accelerator is None or session.accelerator.is_main_process):
+    if timed and (session.accelerator is None or session.accelerator.is_main_process):
         costs = time_stopping(
             here,
             difficulty,
-            stopping,
+            timed,
             count=min(evaluation.samples, TIMED_PROBLEMS),
             seed=evaluation.seed,
             stop=tests.stop,

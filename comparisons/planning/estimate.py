@@ -16,7 +16,7 @@ import torch
 
 from comparisons.hardware import resolve_precision, wait_for
 from comparisons.planning.match import cost_of, expected_step, network_of
-from comparisons.planning.plan import transfer_difficulties
+from comparisons.planning.plan import other_tests
 from comparisons.probes.perturbations import halves
 from comparisons.testing.cost import Cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS
@@ -112,10 +112,9 @@ def _tested(spec: RunSpec, task: Task) -> Iterator[tuple[tuple[str, dict[str, An
     """Name and options of each task that a run is tested on, and the difficulty."""
     for difficulty in spec.evaluation.difficulties:
         yield (spec.task, spec.task_options), difficulty
-    for name, options in spec.evaluation.transfer.items():
-        other = load_task(name, **options)
-        for difficulty in transfer_difficulties(other, spec.preset):
-            yield (name, options), difficulty
+    for other in other_tests(spec):
+        for difficulty in other.difficulties:
+            yield (other.task, other.options), difficulty
 
 
 def _test_flops(spec: RunSpec, cost: Cost, model: Paradigm, most: int) -> float:

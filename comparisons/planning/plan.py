@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from comparisons.planning.overrides import Overrides, combinations, of_group
 from comparisons.planning.presets import PRESETS
@@ -15,6 +15,9 @@ from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, check_l
 if TYPE_CHECKING:
     from paradigms.base import Paradigm
     from tasks.base import Difficulty, Task
+
+
+ALL = "all"  # axes of a task
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,39 @@ def transfer_difficulties(task: Task, preset: str) -> tuple[Difficulty, ...]:
     return tuple(task.presets.get(preset, {}).get("test_difficulties", task.spec.difficulties))
 
 
+class Elsewhere(NamedTuple):
+    """A test on other problems than those trained on. label: as which its rows are stored."""
+
+    label: str
+    task: str
+    options: dict[str, Any]
+    difficulties: tuple[Difficulty, ...]
+
+
+def other_tests(spec: RunSpec) -> Iterator[Elsewhere]:
+    """The tests of a run on other tasks and along the axes of its own. Problems that an axis draws
+    as the run's own are not tested twice."""
+    from tasks import load_task
+
+    evaluation = spec.evaluation
+    for name, options in evaluation.transfer.items():
+        difficulties = transfer_difficulties(load_task(name, **options), spec.preset)
+        yield Elsewhere(name, name, options, difficulties)
+    for name, options in evaluation.axes.items():
+        if options != spec.task_options:
+            yield Elsewhere(f"{spec.task}:{name}", spec.task, options, evaluation.difficulties)
+
+
+def _axes_named(task: Task, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """The axes of a task by name, with their options; "all" are those that it has, if any."""
+    axes = {name: dict(options) for name, options in task.axes().items()}
+    chosen = [*axes] if tuple(names) == (ALL,) else list(names)
+    for name in chosen:
+        if name not in axes:
+            raise unknown_name(f"axis of {task.spec.name}", name, [*axes, ALL])
+    return {name: axes[name] for name in chosen}
+
+
 def _at_most_all(count: int, task: Task, difficulties: Iterable[Difficulty], split: str) -> int:
     """So many problems, or as many as the split has where that is fewer."""
     capacities = (task.capacity(difficulty, split) for difficulty in difficulties)
@@ -133,6 +169,7 @@ def make_spec(
     ValueError now and not after an hour of training.
     """
     from paradigms import paradigm_recipe
+    from tasks import load_task
 
     task, task_options, difficulty = _loaded_task(task_name, preset, values)
     of_task, recipe = _task_preset(task_name, preset), paradigm_recipe(paradigm, preset, task.spec)
@@ -150,6 +187,7 @@ def make_spec(
     )
     evaluation["samples"] = _at_most_all(evaluation["samples"], task, tests, "test")
     evaluation |= of_group(values, "evaluation") | {"difficulties": tests}
+    axes = _axes_named(task, evaluation.pop("axes", ()))
     spec = RunSpec(
         task=task_name,
         paradigm=paradigm,
@@ -168,7 +206,9 @@ def make_spec(
     _check_counts(spec, task)
     samples, options = spec.evaluation.samples, of_group(values, "transfer")
     others = {name: _transfer_options(task, name, preset, options, samples) for name in transfer}
-    spec = replace(spec, evaluation=replace(spec.evaluation, transfer=others))
+    spec = replace(spec, evaluation=replace(spec.evaluation, transfer=others, axes=axes))
+    for along in axes.values():
+        _check_tests(spec, load_task(task_name, **along))
     _check(spec)
     asked_for_scale = ("train", "recurrent_lr_scale") in values
     return replace(spec, train=_scaled(spec, _built(spec, task), asked_for_scale))
@@ -180,9 +220,16 @@ def _check_counts(spec: RunSpec, task: Task) -> None:
     if spec.train.easiest_steps:
         counts.append((task.spec.difficulties[0], "train", spec.train_samples))
     counts.append((spec.train_difficulty, "validation", spec.train.validation_samples))
-    counts += [(d, "test", spec.evaluation.samples) for d in spec.evaluation.difficulties]
     for difficulty, split, count in counts:
         task.check_count(difficulty, split, count)
+    _check_tests(spec, task)
+
+
+def _check_tests(spec: RunSpec, task: Task) -> None:
+    """ValueError where a task has not the test problems of a run."""
+    for difficulty in spec.evaluation.difficulties:
+        task.check_difficulty(difficulty)
+        task.check_count(difficulty, "test", spec.evaluation.samples)
 
 
 def _built(spec: RunSpec, task: Task) -> Paradigm:
@@ -315,7 +362,11 @@ def repeat_command(spec: RunSpec) -> str:
         ),
         ("paradigm", spec.paradigm_options, plain.paradigm_options),
         ("train", vars(spec.train), vars(plain.train)),
-        ("evaluation", vars(replace(spec.evaluation, transfer={})), vars(plain.evaluation)),
+        (
+            "evaluation",
+            vars(spec.evaluation) | {"transfer": {}, "axes": tuple(spec.evaluation.axes)},
+            vars(plain.evaluation) | {"axes": ()},
+        ),
         *(("transfer", options, {}) for options in list(others.values())[:1]),
     ]
     parts = [

@@ -86,6 +86,8 @@ def _first_problems(spec: RunSpec, task: Task, tests: bool) -> list[list[float]]
     for name, options in evaluation.transfer.items():
         other = load_task(name, **options)
         tested.append((other, other.spec.train_difficulty))
+    along = [load_task(spec.task, **options) for options in evaluation.axes.values()]
+    tested += [(axis, spec.train_difficulty) for axis in along]
     for other, difficulty in tested:
         digests += _of_batch(other.sample(difficulty, 1, seed=evaluation.seed, split="test"))
     return digests

@@ -106,7 +106,9 @@ class EvaluationSpec:
     paired. blows: perturbations of the state after half of the iterations, see
     `perturbations.recovery`. inside: test problems of each difficulty that the network is probed
     with (`probe.inside`), 0 for none. transfer: other tasks of the same shape to be tested on as
-    well, by name, with their options."""
+    well, by name, with their options. axes: what else than difficulty problems of the same task
+    can differ in (`Task.axes`), to be tested on as well, by name, with the options of such
+    problems."""
 
     difficulties: tuple[int | str, ...] = ()
     samples: Problems = 1000
@@ -123,6 +125,7 @@ class EvaluationSpec:
     blows: tuple[str, ...] = ()
     inside: CountOrZero = 0
     transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
+    axes: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
 from reports.narrative.answer import answer
 from reports.page import tables
+from reports.page.axes import axes_parts
 from reports.page.ledger import read_ledger
 from reports.page.probe_table import probe_part
 from reports.page.runs import runs_table
@@ -60,6 +61,7 @@ def render(records: Records) -> str:
         series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
         overview=top,
         parts=parts,
+        axes=axes_parts(records, styles),
         runs=runs_table(records, shown, styles),
         ledger=read_ledger(records.folder, notes),
         search=search_table(records.folder, notes),

@@ -17,7 +17,7 @@ import pandas as pd
 from reports.read.formats import plural
 from reports.read.kept import kept_runs
 from reports.read.retests import before_merging, merge_tests, retests_note
-from reports.read.series import apart_note, name_sections, name_series
+from reports.read.series import apart_axes, apart_note, name_sections, name_series
 from reports.read.stored import LARGEST, Entry, entries, items, number, part_of, read_object
 
 #: Without these columns of results.parquet a row says nothing.
@@ -91,13 +91,15 @@ class Records:
     rows: one per network × test difficulty × iterations × exit rule, all columns present, beside
     them `series` (what the page calls the paradigm and variant) and `section` (the task, its
     options and the trained difficulty). A network that was tested more than once goes by the run it
-    was first trained as. tested: the same a run, whichever network's. notes: what was left out, and
-    why, one sentence each. remarks: what to know of how runs were put together.
+    was first trained as. axes: the same of tests along other axes of the task than difficulty,
+    whose `test_task` is TASK:AXIS. tested: the same a run, whichever network's. notes: what was
+    left out, and why, one sentence each. remarks: what to know of how runs were put together.
     """
 
     folder: Path
     study: Entry
     rows: pd.DataFrame
+    axes: pd.DataFrame
     runs: dict[str, Run]
     notes: list[str]
     tested: pd.DataFrame
@@ -127,7 +129,9 @@ def load_records(out: str | Path) -> Records:
     name_sections(merged, runs)
     apart = name_series(merged, runs)
     remarks = [*apart_note(apart), *retests_note(runs)]
-    return Records(folder, study, merged, runs, notes, before_merging(rows, merged, runs), remarks)
+    tested = before_merging(rows, merged, runs)
+    merged, axes = apart_axes(merged)
+    return Records(folder, study, merged, axes, runs, notes, apart_axes(tested)[0], remarks)
 
 
 def _results_file(folder: Path, notes: list[str]) -> pd.DataFrame | None:

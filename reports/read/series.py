@@ -36,7 +36,7 @@ def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     trained = rows.groupby("run_id")["train_difficulty"].transform("first")
     several = trained.groupby([rows["task"], shown]).transform("nunique") > 1
     place = _places(rows, trained).where(several, "")
-    away = rows["test_task"] != rows["task"]
+    away = (rows["test_task"] != rows["task"]) & ~_along_axes(rows)
     rows["section"] = [
         _named(task, list(filter(None, said))) + (f" tested on {other}" if elsewhere else "")
         for task, other, elsewhere, *said in zip(
@@ -45,6 +45,21 @@ def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     ]
     # What it was trained on is no place on the other task's axis.
     rows["train_difficulty"] = rows["train_difficulty"].where(~away)
+
+
+def _along_axes(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of tests along another axis of the task than difficulty."""
+    return rows["test_task"].str.partition(":")[0].eq(rows["task"]) & rows["test_task"].ne(
+        rows["task"]
+    )
+
+
+def apart_axes(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows without those of tests along other axes, and these."""
+    if rows.empty:
+        return rows, rows
+    along = _along_axes(rows)
+    return rows[~along].reset_index(drop=True), rows[along].reset_index(drop=True)
 
 
 def _options_text(options: Any) -> str:
