@@ -71,12 +71,11 @@ class Mixture:
             for kind, task in enumerate(self.tasks)
             if (kinds == kind).any()
         ]
-        return type(parts[0])(
-            *(
-                None if several[0] is None else torch.cat(several)[order]
-                for several in zip(*(vars(part).values() for part in parts), strict=True)
-            )
-        )
+        fields: list[Any] = [
+            None if several[0] is None else torch.cat(several)[order]
+            for several in zip(*(vars(part).values() for part in parts), strict=True)
+        ]
+        return type(parts[0])(*fields)
 
 
 def _shape(task: Task) -> torch.Size:

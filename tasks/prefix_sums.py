@@ -3,7 +3,7 @@ Recurrence")."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -135,7 +135,7 @@ class PrefixSums(Task):
             raise ValueError(
                 f"prefix_sums length must be an integer from 1 to {2**20}, not {difficulty!r}"
             )
-        drawn = self._mixture.tasks or [self]
+        drawn = cast("list[PrefixSums]", self._mixture.tasks) or [self]
         if any(not t._even and difficulty - int(t.zeros * difficulty) < 8 for t in drawn):
             raise ValueError(
                 "prefix_sums with ones or zeros needs 8 bits that are free, more than length"
