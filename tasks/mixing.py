@@ -10,10 +10,11 @@ import torch
 from numba import njit
 
 from foundations.errors import unknown_name
+from tasks.base import Batch
 from tasks.sampling import below, stream, stream_key
 
 if TYPE_CHECKING:
-    from tasks.base import Batch, Task
+    from tasks.base import Task
 
 ALL = "all"
 
@@ -71,11 +72,12 @@ class Mixture:
             for kind, task in enumerate(self.tasks)
             if (kinds == kind).any()
         ]
-        fields: list[Any] = [
-            None if several[0] is None else torch.cat(several)[order]
-            for several in zip(*(vars(part).values() for part in parts), strict=True)
-        ]
-        return type(parts[0])(*fields)
+        masks = [part.mask for part in parts if part.mask is not None]
+        return Batch(
+            torch.cat([part.inputs for part in parts])[order],
+            torch.cat([part.targets for part in parts])[order],
+            torch.cat(masks)[order] if masks else None,
+        )
 
 
 def _shape(task: Task) -> torch.Size:

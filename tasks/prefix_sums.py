@@ -3,7 +3,7 @@ Recurrence")."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -135,8 +135,9 @@ class PrefixSums(Task):
             raise ValueError(
                 f"prefix_sums length must be an integer from 1 to {2**20}, not {difficulty!r}"
             )
-        drawn = cast("list[PrefixSums]", self._mixture.tasks) or [self]
-        if any(not t._even and difficulty - int(t.zeros * difficulty) < 8 for t in drawn):
+        for task in self._mixture.tasks:
+            task.check_difficulty(difficulty)
+        if not self._even and difficulty - int(self.zeros * difficulty) < 8:
             raise ValueError(
                 "prefix_sums with ones or zeros needs 8 bits that are free, more than length"
                 f" {difficulty} has"
