@@ -49,9 +49,9 @@ def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
 
 def _along_axes(rows: pd.DataFrame) -> pd.Series:
     """Which rows are of tests along another axis of the task than difficulty."""
-    return rows["test_task"].str.partition(":")[0].eq(rows["task"]) & rows["test_task"].ne(
-        rows["task"]
-    )
+    tested = rows["test_task"].astype(str)
+    # Not by `partition`, which makes no columns of no rows.
+    return tested.str.split(":", n=1).str[0].eq(rows["task"]) & tested.ne(rows["task"])
 
 
 def apart_axes(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

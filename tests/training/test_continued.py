@@ -149,8 +149,8 @@ def test_its_operations_are_counted():
 def trained(train: TrainSpec):
     own = learner(train)
     optimizer = torch.optim.Adam(own.parameters(), 3e-3)
-    for step in range(150):
-        batch = TASK.sample(16, indices=np.arange(16) + 16 * step, split="train")
+    for step in range(100):
+        batch = TASK.sample(16, indices=np.arange(8) + 8 * step, split="train")
         torch.manual_seed(step)
         own(batch, *progressive_draw(6, 0, step), continued_draw(6, 0, step)).backward()
         torch.nn.utils.clip_grad_norm_(own.parameters(), 1.0)
