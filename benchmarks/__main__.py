@@ -273,8 +273,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0, or that of the campaign."""
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m benchmarks", description="How fast this library is on this machine."
     )
@@ -294,11 +293,17 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="OUT",
         help="instead: runs of published size, see `python -m benchmarks --campaign OUT --help`",
     )
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit status 0, or that of the campaign."""
     given = sys.argv[1:] if arguments is None else arguments
     if any(word.partition("=")[0] == "--campaign" for word in given):
         from benchmarks.campaign import main as campaign
 
         return campaign(given)
+    parser = _parser()
     options = parser.parse_args(given)
     names = ["generators", *(case.name for case in (*CONVOLUTIONS, *NETWORKS, *SWEEPS, *STEPS))]
     if not any(options.only in name for name in names):

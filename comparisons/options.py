@@ -155,6 +155,25 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
         type=_integers(1, "numbers of training samples"),
         help="distinct training problems, e.g. 1000,10000; several make a sample-efficiency curve",
     )
+    _tests_elsewhere(group)
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=(
+            "any other option: task.OPTION, paradigm.OPTION, PARADIGM.OPTION, train.FIELD, "
+            "evaluation.FIELD, transfer.OPTION; several values, comma-separated, make several runs"
+        ),
+    )
+    group.add_argument(
+        "--data-dir",
+        metavar="FOLDER",
+        help="a task's own data (for the tasks that read any): --set task.data_dir=...",
+    )
+
+
+def _tests_elsewhere(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--transfer",
         type=_pairs,
@@ -174,21 +193,6 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
             "test along other axes than difficulty as well, of those that a task names"
             " (docs/tasks.md), e.g. loops,offset; without names: all"
         ),
-    )
-    group.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help=(
-            "any other option: task.OPTION, paradigm.OPTION, PARADIGM.OPTION, train.FIELD, "
-            "evaluation.FIELD, transfer.OPTION; several values, comma-separated, make several runs"
-        ),
-    )
-    group.add_argument(
-        "--data-dir",
-        metavar="FOLDER",
-        help="a task's own data (for the tasks that read any): --set task.data_dir=...",
     )
 
 

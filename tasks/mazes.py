@@ -128,6 +128,33 @@ _CARVED = Law(0.0, 0.0, _WAYS["carved"], False)
 _COUNTED = 4  # grids up to this many cells a side are small enough to count their problems
 
 
+def _check_drawing(drawing: str, canvas: int | None, border: int, offset: int) -> None:
+    """ValueError for a frame or a way of drawing that makes no sense."""
+    if drawing not in ("cells", "published"):
+        raise unknown_name("maze drawing", drawing, ("cells", "published"))
+    if not is_whole(border) or not 0 <= border <= 1000:
+        raise ValueError(f"maze border must be a number of cells from 0 to 1000, not {border!r}")
+    if not is_whole(offset) or not 0 <= offset <= border + 1:
+        raise ValueError(
+            "maze offset must be a number of cells from 0 to one more than the border, or the"
+            f" maze leaves its frame, not {offset!r}"
+        )
+    if canvas is not None and (not isinstance(canvas, int) or canvas < 1):
+        raise ValueError(f"maze canvas must be a positive number of pixels, not {canvas!r}")
+
+
+def _check_law(loops: float, start: str, rooms: float, ties: str) -> None:
+    """ValueError for a way of making mazes that makes no sense."""
+    if start not in _WAYS:
+        raise unknown_name("maze start", start, _WAYS)
+    if ties not in ("accepted", "redrawn"):
+        raise unknown_name("maze ties", ties, ("accepted", "redrawn"))
+    for name, chance in (("loops", loops), ("rooms", rooms)):
+        number = isinstance(chance, (int, float)) and not isinstance(chance, bool)
+        if not number or not 0 <= chance <= 1:
+            raise ValueError(f"maze {name} must be a chance from 0 to 1, not {chance!r}")
+
+
 class Maze(Task):
     """Mark the shortest path through a maze from start to end.
 
@@ -190,28 +217,8 @@ class Maze(Task):
         offset: int = 0,
         mix: str = "",
     ) -> None:
-        if drawing not in ("cells", "published"):
-            raise unknown_name("maze drawing", drawing, ("cells", "published"))
-        if start not in _WAYS:
-            raise unknown_name("maze start", start, _WAYS)
-        if ties not in ("accepted", "redrawn"):
-            raise unknown_name("maze ties", ties, ("accepted", "redrawn"))
-        for name, chance in (("loops", loops), ("rooms", rooms)):
-            if isinstance(chance, bool) or not isinstance(chance, (int, float)):
-                raise ValueError(f"maze {name} must be a chance from 0 to 1, not {chance!r}")
-            if not 0 <= chance <= 1:
-                raise ValueError(f"maze {name} must be a chance from 0 to 1, not {chance!r}")
-        if not is_whole(border) or not 0 <= border <= 1000:
-            raise ValueError(
-                f"maze border must be a number of cells from 0 to 1000, not {border!r}"
-            )
-        if not is_whole(offset) or not 0 <= offset <= border + 1:
-            raise ValueError(
-                "maze offset must be a number of cells from 0 to one more than the border, or the"
-                f" maze leaves its frame, not {offset!r}"
-            )
-        if canvas is not None and (not isinstance(canvas, int) or canvas < 1):
-            raise ValueError(f"maze canvas must be a positive number of pixels, not {canvas!r}")
+        _check_drawing(drawing, canvas, border, offset)
+        _check_law(loops, start, rooms, ties)
         self.drawing = drawing
         self.canvas = canvas
         self.border = int(border)

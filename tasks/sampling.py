@@ -91,16 +91,22 @@ def stream_key(name: str, seed: int, split: str, *fields: int) -> np.uint64:
 
 
 @njit
+def _halves(size):
+    """Half of the smallest even number of bits that holds `size`, and a mask of as many bits."""
+    half = np.uint64(1)
+    while (np.uint64(1) << (half + half)) < np.uint64(size):
+        half += np.uint64(1)
+    return half, (np.uint64(1) << half) - np.uint64(1)
+
+
+@njit
 def permute(position, size, key):
     """The place of `position` in a pseudo-random permutation of 0..size-1 chosen by `key`.
 
     A six-round Feistel network on the smallest even number of bits that holds `size`, walked until
     it lands inside (Black and Rogaway 2002, "Ciphers with arbitrary finite domains"). O(1) memory.
     """
-    half = np.uint64(1)
-    while (np.uint64(1) << (half + half)) < np.uint64(size):
-        half += np.uint64(1)
-    low_mask = (np.uint64(1) << half) - np.uint64(1)
+    half, low_mask = _halves(size)
     value = np.uint64(position)
     while True:
         left, right = value >> half, value & low_mask
@@ -114,10 +120,7 @@ def permute(position, size, key):
 @njit
 def place_of(value, size, key):
     """The inverse of `permute`: the position that it takes to `value`, below size."""
-    half = np.uint64(1)
-    while (np.uint64(1) << (half + half)) < np.uint64(size):
-        half += np.uint64(1)
-    low_mask = (np.uint64(1) << half) - np.uint64(1)
+    half, low_mask = _halves(size)
     position = np.uint64(value)
     while True:
         left, right = position >> half, position & low_mask
