@@ -119,7 +119,7 @@ def tune(device: torch.device, share: int = 1) -> None:
     # The shapes of a training and of a test are few, and each comes thousands of times.
     torch.backends.cudnn.benchmark = quick_gpu(device)
     if device.type == "cuda" and share > 1:
-        torch.cuda.set_per_process_memory_fraction(0.95 / share, device)
+        torch.cuda.set_per_process_memory_fraction(0.95 / share, device.index)
 
 
 def sums_device(device: torch.device) -> torch.device:

@@ -154,14 +154,18 @@ def test_a_gpu_is_used_the_quick_way_unless_told_otherwise(monkeypatch):
     assert not quick_gpu(GPU)
 
 
-@pytest.mark.parametrize(("device", "share", "fraction"), [(GPU, 1, None), (GPU, 2, 0.475)])
+@pytest.mark.parametrize(
+    ("device", "share", "fraction"),
+    [(GPU, 1, None), (GPU, 2, 0.475), (torch.device("cuda"), 2, 0.475)],
+)
 def test_workers_on_one_gpu_keep_to_their_part_of_its_memory(device, share, fraction, monkeypatch):
     told = []
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *g: told.append(g))
     tune(device, share)
     assert torch.backends.cudnn.benchmark
-    assert told == ([] if fraction is None else [(fraction, device)])
+    # An index or none: torch takes no device without one, which is what Accelerate gives.
+    assert told == ([] if fraction is None else [(fraction, device.index)])
     tune(torch.device("cpu"), share)
     assert not torch.backends.cudnn.benchmark
     assert len(told) <= 1
