@@ -102,6 +102,14 @@ class Paradigm(nn.Module):
         """The same of the readout, where there are logits for each site; else None."""
         return None
 
+    @property
+    def site_step(self) -> Callable[[Tensor, Any], Tensor] | None:
+        """For a network whose step gives a site from its 3^d neighbours and its own context, and
+        whose state is one tensor: that step for any k sites, from their neighbours [k, 3^d, width]
+        (zeros beyond the border; in the order of a flattened convolution) and their context [k,
+        width], to [k, width]. None for others."""
+        return None
+
     def encode(self, x: Tensor) -> State:
         """The state before the first step."""
         raise NotImplementedError

@@ -6,9 +6,12 @@ Schwarzschild et al. 2021, whose maze networks are the ones without recall.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paradigms.base import Paradigm, Signature, State
@@ -83,6 +86,25 @@ class DTNet(Paradigm):
     @property
     def readout_radius(self) -> int | None:
         return reach(self.head)
+
+    @property
+    def site_step(self) -> Callable[[Tensor, Any], Tensor] | None:
+        if self.step_radius != 1 or self.recall is None:
+            return None
+        # Of [width, width, 3, ...]: a row for each number of each neighbour.
+        spread = self.recall.state.weight.flatten(2).permute(2, 1, 0).flatten(0, 1)
+        blocks = [b for b in self.recurrent[0].children() if isinstance(b, ResidualBlock)]
+        mixing = [(b.first.weight.flatten(1), b.second.weight.flatten(1)) for b in blocks]
+
+        def step(near: Tensor, given: Tensor) -> Tensor:
+            hidden = torch.addmm(given, near.flatten(1), spread)
+            if self.rectify_recall:
+                hidden = hidden.relu_()
+            for first, second in mixing:
+                hidden = F.linear(F.linear(hidden, first).relu_(), second).add_(hidden).relu_()
+            return hidden
+
+        return step
 
     def encode(self, x: Tensor) -> State:
         return State(self.projection(x))

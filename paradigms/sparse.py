@@ -3,7 +3,9 @@
 A step that is local gives each site of the state from the sites within a radius (five 3-wide
 convolutions: 5 sites). Where nothing within the radius changed in the step before, the same step
 gives again what is there. So the board is cut into tiles, and of each step only those tiles are
-computed that have a change within the radius.
+computed that have a change within the radius. Where a step reaches one site to each side and a
+network says what it does at a single site (`Paradigm.site_step`), single sites take the place of
+tiles: there is no halo then, and nothing in a step is as large as the board.
 
 A tile is computed in a window that is wider by the radius on each side. Near the border of the
 board the window is moved inwards until it ends where the board ends: there the zero padding of
@@ -23,11 +25,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from paradigms.base import Paradigm, State
+from paradigms.sites import SiteSteps, crossed
 
 #: Sites of a side of a tile, in radii of a step (and one more): smaller ones follow the change more
 #: closely, larger ones have less halo to compute in vain. With a radius of 1, tiles of 4 were the
 #: fastest of 4 to 32.
 TILE = 3
+#: The share of a board's sites above which a step is taken everywhere rather than site by site:
+#: gathering neighbours makes a site about twice as dear.
+MOST_SITES = 0.45
 #: Sites of the windows that are computed at once: few enough for activations to stay near the
 #: processor.
 SITES_AT_ONCE = 1 << 16
@@ -66,10 +72,10 @@ class Tiling:
             inside = core < size
             # Beyond the board stand sites of it, so that all numbers are of some site.
             core = core.clamp(max=size - 1)
-            self.windows = _crossed(self.windows * size, start + torch.arange(width))
-            self.cores = _crossed(self.cores * size, core)
-            self.inner = _crossed(self.inner * width, core - start)
-            self.inside = _crossed((~self.inside).long(), (~inside).long()) == 0
+            self.windows = crossed(self.windows * size, start + torch.arange(width))
+            self.cores = crossed(self.cores * size, core)
+            self.inner = crossed(self.inner * width, core - start)
+            self.inside = crossed((~self.inside).long(), (~inside).long()) == 0
         for name in ("windows", "cores", "inner", "inside"):
             setattr(self, name, getattr(self, name).to(device))
 
@@ -109,11 +115,6 @@ class Tiling:
         return taken.map(lambda part: _maps(part, self.window))
 
 
-def _crossed(a: Tensor, b: Tensor) -> Tensor:
-    """All sums of a's rows and b's, [k, w] and [l, v] to [k l, w v]."""
-    return (a[:, None, :, None] + b[None, :, None, :]).reshape(len(a) * len(b), -1)
-
-
 def _rows(part: Tensor) -> Tensor:
     """[n, C, *S] as [n sites, C]: a site's numbers side by side."""
     return part.movedim(1, -1).reshape(-1, part.shape[1])
@@ -146,9 +147,10 @@ class SparseWalk:
     1e-6 a step in float32, 3e-2 in bfloat16), so that little is spared below that. ValueError as of
     `check_sparse`.
 
-    After each step: active, float [n], the share of each board's tiles that it was needed for;
-    moving, float [n], the share of its sites that changed; changed, bool [n, *S], which these are,
-    None where they are not known and count as all.
+    After each step: active, float [n], the share of each board's tiles (or sites, where a step is
+    taken site by site) that it was needed for; moving, float [n], the share of its sites that
+    changed; changed, bool [n, *S], which these are until the next step, None where they are not
+    known and count as all.
     """
 
     def __init__(
@@ -156,7 +158,9 @@ class SparseWalk:
     ) -> None:
         self.model, self.x, self.tolerance = model, x, tolerance
         self.radius = check_sparse(model, tolerance)
-        self.tile = tile or TILE * self.radius + 1
+        self._tile = tile
+        self._sites: SiteSteps | None = None
+        self._moved = torch.zeros(0, dtype=torch.int64)  # the sites of `changed`
         self._tilings: dict[int, Tiling] = {}  # by radius
         self.active = self.moving = torch.ones(len(x), device=x.device)
         self.state = State(())
@@ -180,23 +184,80 @@ class SparseWalk:
         given = State(() if context is None else context)
         tiling = self._tiling(self.radius, given)
         given = given.map(_rows)
-        everywhere = torch.ones(len(self.x), len(tiling.cores), dtype=torch.bool)
-        everywhere = everywhere.to(self.x.device)
+        site_step = self.model.site_step
+        # A product of matrices rounds otherwise than a convolution does: only where that may be.
+        if site_step is not None and self.tolerance > 0 and not self._tile:
+            self._sites = SiteSteps(site_step, tiling.sites, len(self.x), given.parts[0])
+        whole = torch.ones(len(self.x), device=self.x.device)
         for _ in range(iterations):
-            todo = everywhere if self.changed is None else tiling.near(self.changed)
-            tiles = todo.nonzero()
-            if self.changed is not None and tiling.saves(tiles, len(self.x)):
-                self._sparse_step(tiling, tiles, None if context is None else given)
-            else:
-                self._dense_step(context)
-            self.active = todo.float().mean(1)
             if self.changed is None:
-                self.moving, self._unread = torch.ones_like(self.active), None
+                self._dense_step(context)
+                self.active = whole
+            elif self._sites is not None:
+                self._step_by_sites(context, self._sites, self.changed)
+            else:
+                self._step_by_tiles(context, given, tiling, self.changed)
+            if self.changed is None:
+                self.moving, self._unread = whole, None
+            elif self._sites is not None and self._rows is not None:
+                self.moving = self._shares(self._moved)
+                if self._unread is not None:
+                    self._unread.view(-1)[self._moved] = True
             else:
                 self.moving = self.changed.flatten(1).float().mean(1)
                 if self._unread is not None:
-                    self._unread = self._unread | self.changed
+                    self._unread |= self.changed
             yield self.state
+
+    def _shares(self, numbers: Tensor) -> Tensor:
+        """float [n]: of each board, the share that these sites are."""
+        sites = self.state.parts[0][0, 0].numel()
+        return (numbers // sites).bincount(minlength=len(self.x)) / sites
+
+    def _step_by_tiles(self, context: Any, given: State, tiling: Tiling, changed: Tensor) -> None:
+        todo = tiling.near(changed)
+        tiles = todo.nonzero()
+        if tiling.saves(tiles, len(self.x)):
+            self._sparse_step(tiling, tiles, None if context is None else given)
+        else:
+            self._dense_step(context)
+        self.active = todo.float().mean(1)
+
+    def _step_by_sites(self, context: Any, steps: SiteSteps, changed: Tensor) -> None:
+        """A step of the sites that have a neighbour that changed."""
+        if self._rows is None:
+            self._moved = changed.flatten().nonzero().flatten()
+        active = steps.reached(self._moved)
+        if len(active) > MOST_SITES * changed.numel():
+            self._dense_step(context)
+        else:
+            self._site_by_site(active, steps, changed)
+        self.active = self._shares(active)
+
+    def _site_by_site(self, active: Tensor, steps: SiteSteps, changed: Tensor) -> None:
+        # Both with a last row of zeros, for what is beyond the border.
+        then, now = self._older_and_newer(lambda rows: F.pad(rows, (0, 0, 0, 1)))
+        moved = [active[:0]]
+        for some in active.split(SITES_AT_ONCE // 16):
+            held, which = self._held(*map(State, steps.taken(now.parts[0], some)))
+            then.parts[0].index_copy_(0, some, held.parts[0])
+            moved.append(some[which])
+        changed.view(-1)[self._moved] = False
+        self._moved = torch.cat(moved)
+        changed.view(-1)[self._moved] = True
+        self._before, self._rows, self._written = self.state, (now, then), active
+        maps = then.map(lambda rows: _maps(rows[:-1], changed.shape[1:]))
+        self.state = maps._replace(iteration=self.state.iteration + 1)
+
+    def _older_and_newer(self, rows_of: Callable[[Tensor], Tensor]) -> tuple[State, State]:
+        """Rows of the state before the last step, brought up to date with those of the last, to be
+        written over; and of the last."""
+        if self._rows is None:
+            now = self.state.map(_rows).map(rows_of)
+            return now.map(torch.clone), now
+        then, now = self._rows
+        State.together(partial(_copy_rows, self._written), then, now)
+        return then, now
 
     def _tiling(self, radius: int, given: State) -> Tiling:
         n, sites = len(self.x), self.state.parts[0].shape[2:]
@@ -207,7 +268,8 @@ class SparseWalk:
                     f" {tuple(part.shape)} beside {tuple(sites)}"
                 )
         if radius not in self._tilings or self._tilings[radius].sites != sites:
-            self._tilings[radius] = Tiling(sites, self.tile, radius, self.x.device)
+            tile = self._tile or TILE * radius + 1
+            self._tilings[radius] = Tiling(sites, tile, radius, self.x.device)
         return self._tilings[radius]
 
     def _dense_step(self, context: Any) -> None:
@@ -223,12 +285,7 @@ class SparseWalk:
 
     def _sparse_step(self, tiling: Tiling, tiles: Tensor, given: State | None) -> None:
         n, at = len(self.x), self.state.iteration
-        if self._rows is None:
-            now = self.state.map(_rows)
-            then = now.map(torch.clone)
-        else:  # the older one is brought up to date, and becomes the newest
-            then, now = self._rows
-            State.together(partial(_copy_rows, self._written), then, now)
+        then, now = self._older_and_newer(lambda rows: rows)
         changed = torch.zeros(n * tiling.sites.numel(), dtype=torch.bool, device=tiles.device)
         written = [tiles.new_zeros(0)]
         for piece in tiling.pieces(tiles):

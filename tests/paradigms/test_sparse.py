@@ -13,6 +13,7 @@ from comparisons.testing.exits import state_change
 from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
+from paradigms.sites import SiteSteps
 from paradigms.sparse import SparseWalk
 from tasks import load_task
 
@@ -84,7 +85,7 @@ def test_whole_numbers_flood_the_same_sites_at_the_same_steps(sites, n, tile, dt
 def settling(name: str, task: str, **options) -> Paradigm:
     """A network that settles, as its weights are small."""
     torch.manual_seed(0)
-    model = build_paradigm(name, load_task(task).spec, **options).eval()
+    model = build_paradigm(name.partition(",")[0], load_task(task).spec, **options).eval()
     with torch.no_grad():
         for parameter in model.recurrent_parameters():
             if parameter.dim() > 1:
@@ -94,6 +95,8 @@ def settling(name: str, task: str, **options) -> Paradigm:
 
 LOCAL = {
     "dt_net_recall": (5, 3, {"width": 8, "iterations": 2}),
+    # Taken site by site.
+    "dt_net_recall, 1 x 1": (1, 3, {"width": 8, "iterations": 2, "kernel": 1}),
     "dt_net": (4, 3, {"width": 8, "iterations": 2}),
     "recurrent_convnet": (1, 1, {"width": 8}),
     "recurrent_resnet": (4, 3, {"width": 8}),
@@ -113,11 +116,11 @@ def test_a_network_that_is_disturbed_at_one_site_settles_alike(name, task, preci
     x = channels_last(load_task(task).sample(29 if task == "maze" else 99, 3, seed=0).inputs)
     with torch.inference_mode(), autocast(CPU, precision):
         state = model.run(x, 60)
-        if name not in ("dt_net_recall", "recurrent_convnet", "lottery"):
+        if not name.startswith(("dt_net_recall", "recurrent_convnet", "lottery")):
             state = state.map(torch.zeros_like)  # where those without recall or bias come to rest
         middle = tuple(size // 3 for size in state.hidden.shape[2:])
         state.hidden[(1, slice(None), *middle)] += 3
-        walk = SparseWalk(model, x, tolerance, tile=6)
+        walk = SparseWalk(model, x, tolerance, tile=None if model.site_step else 6)
         spared = []
         states = zip(dead_band(model, x, state, 30, tolerance), walk.states(30, state), strict=True)
         for dense, sparse in states:
@@ -128,6 +131,43 @@ def test_a_network_that_is_disturbed_at_one_site_settles_alike(name, task, preci
             logits = model.readout(sparse).float()
             torch.testing.assert_close(walk.logits(), logits, rtol=1e-2, atol=1e-2)
     assert min(spared) < 0.5
+
+
+@pytest.mark.parametrize("task", ["maze", "prefix_sums"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_single_sites_step_as_boards_do(task, count):
+    problems = load_task(task)
+    torch.manual_seed(1)
+    options = {"width": 6, "kernel": 1, "depth": 3}
+    model = build_paradigm("dt_net_recall", problems.spec, **options).eval()
+    x = channels_last(problems.sample(13, count, seed=0).inputs)
+    with torch.inference_mode():
+        state = model.encode(x)
+        wanted = model.step(state, x).hidden
+
+        def rows(part):
+            return part.movedim(1, -1).flatten(0, -2)
+
+        steps = SiteSteps(model.site_step, x.shape[2:], count, rows(model.context(x)))
+        padded = F.pad(rows(state.hidden), (0, 0, 0, 1))
+        old, new = steps.taken(padded, torch.arange(len(padded) - 1))
+        assert torch.equal(old, padded[:-1])
+        torch.testing.assert_close(new, rows(wanted))
+
+
+def test_once_all_is_at_rest_steps_cost_nothing_and_change_nothing():
+    options = {"width": 8, "iterations": 2, "kernel": 1}
+    model = settling("dt_net_recall", "maze", **options)
+    x = channels_last(load_task("maze").sample(13, 2, seed=0).inputs)
+    with torch.inference_mode():
+        walk = SparseWalk(model, x, 1e-3)
+        shares = [
+            (float(walk.active.mean()), float(walk.moving.mean()), walk.change(), walk.logits())
+            for _ in walk.states(80)
+        ]
+    assert shares[-1][:2] == (0, 0)
+    assert not shares[-1][2].any()
+    assert shares[-1][3] is shares[-2][3]
 
 
 def dead_band(model, x, state, iterations, tolerance):
