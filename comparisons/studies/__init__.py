@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from comparisons.planning.overrides import Overrides, extended, overrides
 from comparisons.planning.plan import Plan, Request, make_plan
+from comparisons.studies.earlier import earlier
 from foundations.errors import unknown_name
 from foundations.registry import Registry
 
@@ -140,13 +141,21 @@ class Study:
 
     def requests(self, preset: str) -> tuple[Request, ...]:
         """What is asked for at a preset; ValueError for one that no arm has."""
-        if preset == "smoke":
-            return tuple(_smoke(request) for request in self.requests("quick"))
-        requests = tuple(arm.request(preset) for arm in self.arms if preset in arm.scales)
+        scale = "quick" if preset == "smoke" else preset
+        requests = tuple(arm.request(scale) for arm in self.arms if scale in arm.scales)
         if not requests:
             known = dict.fromkeys(preset for arm in self.arms for preset in arm.scales)
             raise unknown_name("preset of this study", preset, ["smoke", *known])
-        return requests
+        if preset == "smoke":
+            return tuple(_smoke(request) for request in requests)
+        return tuple(_as_earlier(r) for r in requests) if preset == "quick" else requests
+
+
+def _as_earlier(request: Request) -> Request:
+    """The same by the recipe that quick studies were run with."""
+    (task,) = request.tasks
+    before = earlier(task, request.paradigms)
+    return replace(request, settings={**before, **request.settings})
 
 
 def _smoke(request: Request) -> Request:
