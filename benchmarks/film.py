@@ -1,5 +1,5 @@
 """`python -m benchmarks.film OUT/runs/RUN --difficulty 801 --out FILE.webp`: one large maze being
-solved, until nothing changes any more: the answer, and where the state still moves."""
+solved, until the state rests or the answer stays: the answer, and where the state still moves."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ from paradigms.sparse import SparseWalk
 
 #: Frames of one doubling of the iterations.
 PER_OCTAVE = 3
+#: The walk ends where the answer is the same in so many frames, and the state is at rest but for
+#: this share of the maze.
+STAYS, AT_REST = 3, 1e-3
 #: Pixels of a side, at most.
 SIDE = 402
 WALL, PASSAGE, ANSWER, MOVING = (38, 38, 44), (236, 236, 236), (230, 97, 1), (66, 133, 220)
@@ -50,7 +53,7 @@ def filmed(
     when it came to rest, whether its answer was right then, and the shares of the board."""
     batch = session.sample(difficulty, np.array([problem]), seed=0)
     passages = batch.inputs[0].amax(0).cpu().numpy() > 0.5
-    frames, shares, seconds, number = [], [], 0.0, 0
+    frames, shares, answers, seconds, number = [], [], [], 0.0, 0
     wanted = {round(2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE * 40)}
     with session.running():
         walk = SparseWalk(session.model, batch.inputs, tolerance)
@@ -64,12 +67,14 @@ def filmed(
             moving = (
                 np.ones_like(passages) if walk.changed is None else walk.changed[0].cpu().numpy()
             )
+            answers = [*answers[1 - STAYS :], answer]
             title = f"iteration {number:,}: the state still changes on {still:.1%} of the maze"
             frames.append(frame(passages, answer & passages, moving & passages, title))
             shares.append([number, round(float(walk.active[0]), 6), round(still, 6)])
             print(f"{title}; {seconds:.0f} s", file=sys.stderr, flush=True)
             began = time.perf_counter()
-            if still == 0:
+            stays = len(answers) == STAYS and all((a == answer).all() for a in answers)
+            if still == 0 or (stays and still < AT_REST):
                 break
         solved = bool(session.task.correct(walk.logits(), batch)[0])
     said = {"difficulty": difficulty, "problem": problem, "iterations": number}

@@ -8,6 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+#: A board is not looked through for sites that are fewer than one of so many: they are sorted.
+FEW = 64
+
 
 def crossed(a: Tensor, b: Tensor) -> Tensor:
     """All sums of a's rows and b's, [k, w] and [l, v] to [k l, w v]."""
@@ -48,8 +51,12 @@ class SiteSteps:
 
     def reached(self, moved: Tensor) -> Tensor:
         """The sites that have one of these among their neighbours, int64, in order."""
-        marked = torch.zeros(len(self._given) + 1, dtype=torch.bool, device=moved.device)
-        marked[self.neighbours.of(moved).flatten()] = True
+        near, sites = self.neighbours.of(moved).flatten(), len(self._given)
+        if len(near) * FEW < sites:
+            found = near.unique()
+            return found[: len(found) - int(found[-1:].sum() == sites)]  # without what is beyond
+        marked = torch.zeros(sites + 1, dtype=torch.bool, device=moved.device)
+        marked[near] = True
         return marked[:-1].nonzero().flatten()
 
     def taken(self, rows: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:

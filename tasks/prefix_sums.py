@@ -90,14 +90,20 @@ class PrefixSums(Task):
         train_difficulty=32,
         difficulty_label="length",
     )
-    # Chosen on validation problems of 48 bits with seeds 10 to 16: at a rate three times the mazes'
-    # and batches of 50 all learn; with smoothed labels they also stay right for 64 iterations.
+    # Chosen on problems of seed 77 with training seeds 100 to 104 (docs/recipes.md): with batches of
+    # 16 not all learn; with smoothed labels they also stay right for 64 iterations.
     presets = {
         "smoke": {"train_difficulty": 16, "test_difficulties": (16, 24, 32)},
         "quick": {
             "train_difficulty": 16,
             "test_difficulties": (16, 32, 48, 64),
-            "train": {"learning_rate": 3e-3, "label_smoothing": 0.2, "steps": 1500},
+            "train": {
+                "learning_rate": 3e-3,
+                "label_smoothing": 0.2,
+                "batch_size": 24,
+                "steps": 1000,
+            },
+            "evaluation": {"samples": 500},
         },
         "paper": {
             "train_difficulty": 32,

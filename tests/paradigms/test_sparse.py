@@ -155,6 +155,26 @@ def test_single_sites_step_as_boards_do(task, count):
         torch.testing.assert_close(new, rows(wanted))
 
 
+@settings(max_examples=30, deadline=None)
+@given(
+    sites=st.one_of(
+        st.tuples(st.integers(1, 900)), st.tuples(st.integers(1, 40), st.integers(1, 40))
+    ),
+    boards=st.integers(1, 3),
+    moved=st.integers(0, 30),
+    seed=st.integers(0, 99),
+)
+def test_a_change_reaches_its_neighbours_and_no_other_board(sites, boards, moved, seed):
+    size = torch.Size(sites)
+    maps = torch.zeros(boards, 1, *sites)
+    numbers = torch.randperm(maps.numel(), generator=torch.Generator().manual_seed(seed))[:moved]
+    maps.view(-1)[numbers] = 1
+    pool = F.max_pool2d if len(sites) == 2 else F.max_pool1d
+    wanted = pool(maps, 3, stride=1, padding=1).flatten().nonzero().flatten()
+    steps = SiteSteps(lambda near, given: given, size, boards, maps.view(-1, 1))
+    assert torch.equal(steps.reached(numbers), wanted)
+
+
 def test_once_all_is_at_rest_steps_cost_nothing_and_change_nothing():
     options = {"width": 8, "iterations": 2, "kernel": 1}
     model = settling("dt_net_recall", "maze", **options)
