@@ -168,7 +168,7 @@ class Pathfinder(ContourTask):
             "options": {"size": 64, "canvas": 160, "border": 6, "reduction": "area"},
             "train_difficulty": 6,
             "test_difficulties": (6, 9, 14),
-            "evaluation": {"samples": 2000, "iterations": 32},
+            "evaluation": {"samples": 1000, "iterations": 32},
         },
         # The sample-efficiency runs of Lüddecke and Ecker.
         "paper": {

@@ -86,7 +86,7 @@ class PrefixSums(Task):
         spatial_dims=1,
         dense=True,
         outputs=2,
-        difficulties=(16, 24, 32, 40, 44, 48, 56, 64, 72, 128, 256, 512),
+        difficulties=(16, 24, 32, 40, 44, 48, 56, 64, 72, 128, 256, 512, 1024, 10_000),
         train_difficulty=32,
         difficulty_label="length",
     )

@@ -15,6 +15,7 @@ _EARLIER: dict[str, Overrides] = {
     "prefix_sums": overrides(
         train={**_EVERY, "steps": 1500, "learning_rate": 3e-3}, evaluation={"samples": 1000}
     ),
+    "pathfinder": overrides(train=_EVERY, evaluation={"samples": 2000}),
 }
 
 
@@ -25,7 +26,7 @@ def earlier(task: str, paradigms: tuple[str, ...]) -> Overrides:
     from tasks import load_task
 
     found = dict(_EARLIER.get(task, {}))
-    if found:
+    if ("train", "learning_rate") in found:
         spec = load_task(task).spec
         rates = {"learning_rate" in paradigm_recipe(p, "quick", spec).get("train", {})
                  for p in paradigms}  # fmt: skip

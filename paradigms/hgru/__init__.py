@@ -63,5 +63,5 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
         if not spec.dense and side > 16:
             options |= {"kernel": 5, "pool": 4} if side > 32 else {"pool": 2}
             if side > 32:
-                train["steps"] = 1500
+                train |= {"steps": 1500} | ({"batch_size": 32} if preset == "quick" else {})
     return {"options": options, "train": train}
