@@ -36,10 +36,12 @@ def frame(passages: np.ndarray, answer: np.ndarray, moving: np.ndarray, title: s
     colours[moving] = MOVING
     colours[answer] = ANSWER
     picture = Image.fromarray(colours.astype(np.uint8))
-    scale = SIDE / max(picture.size)
-    size = [max(round(side * scale), 1) for side in picture.size]
-    smooth = Image.Resampling.BOX if scale < 1 else Image.Resampling.NEAREST
-    picture = picture.resize((size[0], size[1]), smooth)
+    # By whole numbers: other factors draw lines of their own on a board of single pixels.
+    picture = picture.reduce(-(-max(picture.size) // SIDE))
+    times = SIDE // max(picture.size)
+    picture = picture.resize(
+        (picture.width * times, picture.height * times), Image.Resampling.NEAREST
+    )
     framed = Image.new("RGB", (picture.width, picture.height + 22), "white")
     framed.paste(picture, (0, 22))
     ImageDraw.Draw(framed).text((4, 5), title, fill="black", font_size=13)

@@ -1,9 +1,9 @@
 """`python -m benchmarks.sparse OUT/runs/RUN --difficulties 59 201 --iterations 1000`: the walk that
 computes only what changes against the dense one, same network, same problems, in turn.
 
-Both read the answer out after every iteration, as exit rules want it. With `--figure FILE` also a
-picture: one problem of the last difficulty, when each of its sites changed last, and the share of
-the board that was active, by iteration.
+Both read the answer out after every iteration, as exit rules want it (`--look N`: every N-th). With
+`--figure FILE` also a picture: one problem of the last difficulty, when each of its sites changed
+last, and the share of the board that was active, by iteration.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tasks.base import Batch
 
 
 def walked(
-    session: Session, batch: Batch, iterations: int, tolerance: float | None
+    session: Session, batch: Batch, iterations: int, tolerance: float | None, look: int = 1
 ) -> dict[str, Any]:
     """One walk: its seconds, the answers at its end, what the rule "agreement" would have answered
     (correct, iteration), and the shares active and moving by iteration, means over the problems."""
@@ -38,7 +38,13 @@ def walked(
     active, moving, last = [], [], None
     with session.running():
         began = time.perf_counter()
-        for step in session.walk(batch, iterations, tolerance=tolerance):
+        looks = session.walk(
+            batch,
+            iterations,
+            tolerance=tolerance,
+            wanted=lambda number: number % look == 0 or number == iterations,
+        )
+        for step in looks:
             if step.logits is not last:
                 worth, last = session.worth(batch, step), step.logits
             rule.update(session.observe(batch, step, None, moves=False, worth=worth))
@@ -60,7 +66,13 @@ def walked(
 
 
 def compared(
-    session: Session, difficulty: Any, count: int, iterations: int, tolerance: float, repeats: int
+    session: Session,
+    difficulty: Any,
+    count: int,
+    iterations: int,
+    tolerance: float,
+    repeats: int,
+    look: int = 1,
 ) -> dict[str, Any]:
     """The two walks over some test problems, in turn: seconds (the best of the repeats), shares of
     the problems solved and of the problems and sites answered alike."""
@@ -68,7 +80,7 @@ def compared(
     best: dict[str, float] = {}
     for _ in range(repeats):
         for name, allowed in (("dense", None), ("sparse", tolerance)):
-            found = walked(session, batch, iterations, allowed)
+            found = walked(session, batch, iterations, allowed, look)
             best[name] = min(best.get(name, np.inf), found["seconds"])
             if name == "dense":
                 dense = found
@@ -77,6 +89,7 @@ def compared(
         "difficulty": difficulty,
         "problems": count,
         "iterations": iterations,
+        "look": look,
         "tolerance": tolerance,
         "dense_seconds": best["dense"],
         "sparse_seconds": best["sparse"],
@@ -119,8 +132,8 @@ def figure(session: Session, difficulty: Any, iterations: int, tolerance: float)
     for axes in (problem, when):
         axes.set_axis_off()
     numbers = range(1, iterations + 1)
-    shares.plot(numbers, active, label="computed (tiles)")
-    shares.plot(numbers, moving, label="changed (sites)")
+    shares.plot(numbers, active, label="computed")
+    shares.plot(numbers, moving, label="changed")
     shares.set(xscale="log", xlabel="iteration", ylabel="share of the board", ylim=(0, 1))
     shares.legend()
     return drawn
@@ -133,6 +146,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--difficulties", type=int, nargs="+", default=[59, 201])
     parser.add_argument("--count", type=whole_number(1, 512), default=1, help="problems of each")
     parser.add_argument("--iterations", type=whole_number(1, 10**6), default=1000)
+    parser.add_argument(
+        "--look", type=whole_number(1, 10**6), default=1, help="read the answer every LOOK-th step"
+    )
     parser.add_argument("--tolerance", type=float, nargs="+", default=[1e-5, 1e-3])
     parser.add_argument("--precision", default="fp32", help="fp32, bf16 or auto")
     parser.add_argument("--repeats", type=whole_number(1, 100), default=2)
@@ -151,7 +167,13 @@ def main(arguments: list[str] | None = None) -> int:
     for difficulty in options.difficulties:
         for tolerance in options.tolerance:
             row = compared(
-                session, difficulty, options.count, options.iterations, tolerance, options.repeats
+                session,
+                difficulty,
+                options.count,
+                options.iterations,
+                tolerance,
+                options.repeats,
+                options.look,
             )
             rows.append(row)
             print(

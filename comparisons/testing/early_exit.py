@@ -25,7 +25,9 @@ from paradigms.layers import channels_last
 from tasks.base import Batch, Difficulty
 
 LEAVE_SHARE = 0.25  # of a batch that must be done before it is packed again: copying has a price
-TIMED_PROBLEMS = 256
+#: Of a difficulty: each rule walks them once more, which costs as much as the test itself would of
+#: as many.
+TIMED_PROBLEMS = 64
 # iterations of the turn that is not timed: enough for kernels to be chosen and memory to be had
 WARM_UP = 2
 
