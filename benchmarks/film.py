@@ -55,7 +55,8 @@ def filmed(
     when it came to rest, whether its answer was right then, and the shares of the board."""
     batch = session.sample(difficulty, np.array([problem]), seed=0)
     passages = batch.inputs[0].amax(0).cpu().numpy() > 0.5
-    frames, shares, answers, seconds, number = [], [], [], 0.0, 0
+    frames, shares, seconds, number = [], [], 0.0, 0
+    answers: list[np.ndarray] = []
     wanted = {round(2 ** (k / PER_OCTAVE)) for k in range(PER_OCTAVE * 40)}
     with session.running():
         walk = SparseWalk(session.model, batch.inputs, tolerance)
