@@ -58,6 +58,7 @@ PARADIGMS = Registry(
         **_family("paradigms.depth", "recurrent_resnet_bn", "resnet_bn"),
         **_family("paradigms.recurrent_resnet18", "recurrent_resnet18"),
         **_family("paradigms.lottery", "lottery"),
+        **_family("paradigms.conv_rnn", "conv_gru", "conv_lstm", "locrnn"),
     },
     # The factory is called with NAME after the spec.
     prefixes={
