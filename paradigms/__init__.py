@@ -45,6 +45,7 @@ PARADIGMS = Registry(
         **_family(
             "paradigms.dt_net", "dt_net", "dt_net_recall", "feed_forward", "feed_forward_recall"
         ),
+        **_family("paradigms.dt_net", "dt_net_lipschitz"),
         **_family(
             "paradigms.resnet",
             "resnet18",

@@ -186,4 +186,4 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     pool = {} if spec.dense or side <= 16 else {"pool": 4 if side > 32 else 2}
     if preset == "paper":
         return {"options": pool}
-    return {"options": {"width": 32 if spec.spatial_dims == 2 else 64, **pool}}
+    return {"options": {"width": 32, **pool}}
