@@ -63,7 +63,9 @@ class DTNet(Paradigm):
                 f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
             )
         if not 0 <= lipschitz < 1 or (lipschitz and not recall):
-            raise ValueError(f"lipschitz must be from 0 to below 1, 0 without recall, not {lipschitz}")
+            raise ValueError(
+                f"lipschitz must be from 0 to below 1, 0 without recall, not {lipschitz}"
+            )
         block = InterpolatedBlock if lipschitz else ResidualBlock
         blocks = 1 if tied else iterations
         self.train_iterations = iterations

@@ -7,6 +7,7 @@ Lipschitz Constraints" (DT-L, NeurIPS, arXiv 2410.23451).
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.nn.functional as F
@@ -47,12 +48,17 @@ class BoundedNorm(nn.Module):
         self.vector.copy_(found / found.norm().clamp_min(1e-12))
 
     def forward(self, weight: Tensor) -> Tensor:
-        with torch.autocast(weight.device.type, enabled=False):
+        with _whole_precision(weight.device):
             if self.training:
                 self._iterate(weight)
             # Later passes write over the vector, which this one's gradient still needs.
             norm = _around(self.vector.clone(), weight).norm()
             return weight * (self.most / norm.clamp_min(1e-12))
+
+
+def _whole_precision(device: torch.device) -> AbstractContextManager:
+    # a network built to be counted is on no device that could be cast for
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def _around(x: Tensor, weight: Tensor) -> Tensor:

@@ -27,10 +27,11 @@ class Cost:
         """FLOPs to answer once after so many iterations."""
         return self.fixed + iterations * self.step + self.readout
 
-    def training(self, skipped: float, kept: float) -> float:
+    def training(self, skipped: float, kept: float, readouts: float = 1) -> float:
         """FLOPs of a training pass: a backward pass costs two forward ones; skipped steps have
         none."""
-        return 3 * self.fixed + skipped * self.step + 3 * (kept * self.step + self.readout)
+        answers = readouts * self.readout
+        return 3 * self.fixed + skipped * self.step + 3 * (kept * self.step + answers)
 
 
 @torch.no_grad()

@@ -236,4 +236,5 @@ class Session:
             mean_confidence(step.logits, batch.mask),
             change,
             *worth,
+            halted=self.model.halted(step.state),
         )
