@@ -157,16 +157,20 @@ class ConvRNN(Paradigm):
         return reach(self.head)
 
     def encode(self, x: Tensor) -> State:
-        return State((self.stem(x),) * self.cell.parts)
+        return State(self._hidden((self.stem(x),) * self.cell.parts))
 
     def context(self, x: Tensor) -> Tensor:
         return self.drive(self.stem(x))
 
     def advance(self, state: State, context: Any) -> State:
-        return State(self.cell(context, state.hidden), state.iteration + 1)
+        return State(self._hidden(self.cell(context, state.parts)), state.iteration + 1)
 
     def readout(self, state: State) -> Tensor:
-        return self.head(state.hidden[0])
+        return self.head(state.parts[0])
+
+    @staticmethod
+    def _hidden(maps: tuple[Tensor, ...]) -> Any:
+        return maps if len(maps) > 1 else maps[0]
 
 
 conv_gru = partial(ConvRNN, cell=GRUCell)
