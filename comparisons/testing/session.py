@@ -235,6 +235,7 @@ class Session:
             self.task.predict(step.logits, batch),
             mean_confidence(step.logits, batch.mask),
             change,
-            *worth,
-            halted=self.model.halted(step.state),
+            worth[0],
+            worth[1],
+            self.model.halted(step.state),
         )
