@@ -45,6 +45,7 @@ PARADIGMS = Registry(
         **_family(
             "paradigms.dt_net", "dt_net", "dt_net_recall", "feed_forward", "feed_forward_recall"
         ),
+        **_family("paradigms.dt_net", "dt_net_lipschitz"),
         **_family(
             "paradigms.resnet",
             "resnet18",
@@ -58,11 +59,16 @@ PARADIGMS = Registry(
         **_family("paradigms.depth", "recurrent_resnet_bn", "resnet_bn"),
         **_family("paradigms.recurrent_resnet18", "recurrent_resnet18"),
         **_family("paradigms.lottery", "lottery"),
+        **_family("paradigms.conv_rnn", "conv_gru", "conv_lstm", "locrnn"),
+        **_family("paradigms.adaptive", "adaptive"),
+        **_family("paradigms.deq", "deq"),
+        **_family("paradigms.trm", "trm"),
     },
     # The factory is called with NAME after the spec.
     prefixes={
         "timm": Entry("paradigms.timm_models:timm_model", "paradigms.timm_models:recipe"),
         "lottery": Entry("paradigms.lottery:lottery", "paradigms.lottery:recipe"),
+        "adaptive": Entry("paradigms.adaptive:adaptive", "paradigms.adaptive:recipe"),
     },
 )
 

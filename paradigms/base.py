@@ -87,6 +87,8 @@ class Paradigm(nn.Module):
     recurrent_parts: tuple[str, ...] = ()
     #: The iteration from which on all steps are one and the same function of state and context.
     same_from: int = 0
+    #: By what objective it learns when to halt, if it does (`paradigms.adaptive.HALTINGS`).
+    halts: str = ""
     #: How its weights are to be pruned before training (`paradigms.lottery.Pruning`), if they are.
     pruning: Any = None
 
@@ -125,6 +127,10 @@ class Paradigm(nn.Module):
     def readout(self, state: State) -> Tensor:
         """The logits a state stands for."""
         raise NotImplementedError
+
+    def halted(self, state: State) -> Tensor | None:
+        """bool [n]: the network itself says that it is done; None for one that has no such say."""
+        return None
 
     def recurrent_parameters(self) -> Iterator[nn.Parameter]:
         """The weights of `recurrent_parts`, in the order of `parameters()`: what

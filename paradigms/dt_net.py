@@ -1,7 +1,8 @@
 """DT-nets, with and without recall, and their feed-forward twins.
 
 Bansal et al. 2022, "End-to-end Algorithm Synthesis with Recurrent Networks" (arXiv 2202.05826), and
-Schwarzschild et al. 2021, whose maze networks are the ones without recall.
+Schwarzschild et al. 2021, whose maze networks are the ones without recall. `dt_net_lipschitz` is
+DT-L (Bear et al. 2024, see `paradigms.lipschitz`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from paradigms.base import Paradigm, Signature, State
 from paradigms.layers import Recall, ResidualBlock, conv3, conv_head, reach
+from paradigms.lipschitz import InterpolatedBlock, bounded
 
 
 class DTNet(Paradigm):
@@ -27,8 +29,10 @@ class DTNet(Paradigm):
     nets. width: channels of the state, by default 128 (2d) or 400 (1d). kernel: width of the
     blocks' convolutions, 3 as published, or 1: an iteration then sees no farther than its recall
     does, one site to each side, and has to find rules that are local. stride: of the projection and
-    the recall of the input; over 1 only where the answer is not dense. ValueError for values that
-    make no sense.
+    the recall of the input; over 1 only where the answer is not dense. lipschitz: over 0 and below
+    1, with recall, two states of a problem come nearer to each other by at least that factor with
+    every step, so that there is one fixed point and every start ends in it; 0 for no bound.
+    ValueError for values that make no sense.
     """
 
     progressive = True
@@ -44,6 +48,7 @@ class DTNet(Paradigm):
         depth: int = 2,
         kernel: int = 3,
         stride: int = 1,
+        lipschitz: float = 0.0,
     ) -> None:
         super().__init__()
         dims = spec.spatial_dims
@@ -60,17 +65,24 @@ class DTNet(Paradigm):
             raise ValueError(
                 f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
             )
+        if not 0 <= lipschitz < 1 or (lipschitz and not recall):
+            raise ValueError(
+                f"lipschitz must be from 0 to below 1, 0 without recall, not {lipschitz}"
+            )
+        block = InterpolatedBlock if lipschitz else ResidualBlock
         blocks = 1 if tied else iterations
         self.train_iterations = iterations
         self.max_iterations = None if blocks == 1 else blocks
         self.recurrent = nn.ModuleList(
-            nn.Sequential(*(ResidualBlock(dims, width, kernel) for _ in range(depth)))
+            nn.Sequential(*(block(dims, width, kernel) for _ in range(depth)))
             for _ in range(blocks)
         )
         self.projection = nn.Sequential(
             conv3(dims, spec.in_channels, width, stride), nn.ReLU(inplace=True)
         )
         self.recall = Recall(dims, width, spec.in_channels, stride) if recall else None
+        if self.recall is not None and lipschitz:
+            bounded(self.recall.state, lipschitz)
         # As published, where the recall's convolution is the first of the block.
         self.recurrent_parts = ("recurrent", "recall") if recall else ("recurrent",)
         # The published 1d recall is followed by a ReLU, the 2d one is not.
@@ -130,6 +142,10 @@ dt_net = partial(DTNet, recall=False, tied=True)
 
 dt_net_recall = partial(DTNet, recall=True, tied=True)
 """DT-net whose every repetition sees the input again."""
+
+dt_net_lipschitz = partial(DTNet, recall=True, tied=True, lipschitz=0.95)
+"""DT-L: `dt_net_recall` whose step is a contraction (norms of its convolutions are bounded, ELU,
+shortcuts interpolate), without the published norms of batches."""
 
 feed_forward = partial(DTNet, recall=False, tied=False)
 """The twin of `dt_net` with distinct blocks (one for each of `iterations`)."""

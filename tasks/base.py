@@ -190,18 +190,28 @@ class Task:
 
     def loss(self, logits: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
         """Mean cross-entropy in nats over the sites that count; a scalar."""
-        logits = logits.float()
-        if self.spec.outputs == 1:
-            smoothed = batch.targets.float() * (1 - label_smoothing) + label_smoothing / 2
-            each = F.binary_cross_entropy_with_logits(logits.squeeze(1), smoothed, reduction="none")
-        else:
-            each = F.cross_entropy(
-                logits, batch.targets, reduction="none", label_smoothing=label_smoothing
-            )
+        each = self._cross_entropy(logits, batch, label_smoothing)
         if batch.mask is None:
             return each.mean()
         # A masked sum, not each[mask]: selecting by a mask makes an accelerator wait for its size.
         return (each * batch.mask).sum() / batch.mask.sum()
+
+    def losses(self, logits: Tensor, batch: Batch, label_smoothing: float = 0.0) -> Tensor:
+        """float [n]: the same of each problem by itself."""
+        each = self._cross_entropy(logits, batch, label_smoothing).reshape(len(batch), -1)
+        if batch.mask is None:
+            return each.mean(1)
+        mask = batch.mask.flatten(1)
+        return (each * mask).sum(1) / mask.sum(1)
+
+    def _cross_entropy(self, logits: Tensor, batch: Batch, label_smoothing: float) -> Tensor:
+        logits = logits.float()
+        if self.spec.outputs == 1:
+            smoothed = batch.targets.float() * (1 - label_smoothing) + label_smoothing / 2
+            return F.binary_cross_entropy_with_logits(logits.squeeze(1), smoothed, reduction="none")
+        return F.cross_entropy(
+            logits, batch.targets, reduction="none", label_smoothing=label_smoothing
+        )
 
     def predict(self, logits: Tensor, batch: Batch) -> Tensor:
         """The answer the logits stand for: int64 like `batch.targets`, 0 off the mask."""

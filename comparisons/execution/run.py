@@ -188,5 +188,9 @@ def train_cost(spec: RunSpec, task: Task, model: Paradigm) -> Cost:
 def trained_flops(spec: RunSpec, cost: Cost, progress: Progress) -> float:
     """FLOPs of all training passes run so far, forward and backward."""
     steps = max(progress.step, 1)
-    each = cost.training(progress.skipped_iterations / steps, progress.kept_iterations / steps)
+    each = cost.training(
+        progress.skipped_iterations / steps,
+        progress.kept_iterations / steps,
+        1 + progress.more_readouts / steps,
+    )
     return each * progress.step * spec.train.batch_size

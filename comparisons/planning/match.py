@@ -17,9 +17,9 @@ import torch
 
 from comparisons.planning.overrides import Overrides
 from comparisons.testing.cost import Cost, count_cost
-from comparisons.training.objectives import CONTINUED_FROM, WITH_GRADIENT
+from comparisons.training.objectives import CONTINUED_FROM, WITH_GRADIENT, passes
 from foundations.errors import unknown_name
-from foundations.records.spec import RunSpec
+from foundations.records.spec import RunSpec, TrainSpec
 from paradigms import build_paradigm, paradigm_options
 from paradigms.base import Paradigm, count_parameters
 from paradigms.lottery import masked_layers
@@ -52,20 +52,17 @@ def training_flops(spec: RunSpec) -> float:
 
 def expected_step(spec: RunSpec) -> float:
     """FLOPs of a training step, forward and backward."""
-    cost, iterations, recurrent, progressive = _cost(*_names(spec), spec.train_difficulty)
+    cost, iterations, recurrent, progressive, halts = _cost(*_names(spec), spec.train_difficulty)
     alpha = spec.train.alpha if progressive and recurrent else 0.0
-    skipped = kept = 0.0
-    if alpha < 1:
-        kept += iterations
-    if alpha > 0:
-        # n is uniform in 0..T-1, then k in 1..T-n (objectives.progressive_draw).
-        skipped += (iterations - 1) / 2
-        kept += (iterations + 3) / 4
-    if spec.train.continued and recurrent:
+    # n is uniform in 0..T-1, then k in 1..T-n (objectives.progressive_draw).
+    drawn = (iterations - 1) / 2, (iterations + 3) / 4
+    train = spec.train if recurrent else TrainSpec()
+    skipped, kept, readouts = passes(train, halts, alpha, iterations, *drawn)
+    if spec.train.continued and recurrent and not halts:
         skipped += (1 - CONTINUED_FROM) * spec.train.continued / 2
-        passes = 2 if spec.train.contract else 1
-        kept += (1 - CONTINUED_FROM) * WITH_GRADIENT * passes
-    return cost.training(skipped, kept) * spec.train.batch_size
+        walks = 2 if spec.train.contract else 1
+        kept += (1 - CONTINUED_FROM) * WITH_GRADIENT * walks
+    return cost.training(skipped, kept, readouts) * spec.train.batch_size
 
 
 def cost_of(spec: RunSpec, difficulty: int | str) -> Cost:
@@ -171,14 +168,15 @@ def _parameters(task: str, task_options: str, paradigm: str, options: str) -> fl
 @lru_cache(maxsize=256)
 def _cost(
     task: str, task_options: str, paradigm: str, options: str, difficulty: int | str
-) -> tuple[Cost, int, bool, bool]:
+) -> tuple[Cost, int, bool, bool, str]:
     """(cost, iterations of training, whether it is recurrent, whether the progressive loss makes
-    sense for it)."""
+    sense for it, by what objective it learns to halt)."""
     loaded = _task(task, task_options)
     model = build_paradigm(paradigm, loaded.spec, **json.loads(options)).requires_grad_(False)
     one = loaded.sample(difficulty, 1, split="validation").inputs
     recurrent = model.max_iterations is None
-    return count_cost(model, one), model.train_iterations, recurrent, model.progressive
+    cost = count_cost(model, one)
+    return cost, model.train_iterations, recurrent, model.progressive, model.halts
 
 
 @lru_cache(maxsize=64)

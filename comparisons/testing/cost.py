@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 from paradigms.base import Paradigm
@@ -26,10 +27,11 @@ class Cost:
         """FLOPs to answer once after so many iterations."""
         return self.fixed + iterations * self.step + self.readout
 
-    def training(self, skipped: float, kept: float) -> float:
+    def training(self, skipped: float, kept: float, readouts: float = 1) -> float:
         """FLOPs of a training pass: a backward pass costs two forward ones; skipped steps have
         none."""
-        return 3 * self.fixed + skipped * self.step + 3 * (kept * self.step + self.readout)
+        answers = readouts * self.readout
+        return 3 * self.fixed + skipped * self.step + 3 * (kept * self.step + answers)
 
 
 @torch.no_grad()
@@ -47,9 +49,11 @@ def count_cost(model: Paradigm, inputs: Tensor) -> Cost:
             result = call()
         return float(counter.get_total_flops()), result
 
-    encode, state = counted(lambda: model.encode(x))
-    context_flops, context = counted(lambda: model.context(x))
-    step, state = counted(lambda: model.advance(state, context))
-    readout, _ = counted(lambda: model.readout(state))
+    with parametrize.cached():
+        model(x, 1)  # weights that are computed are so once, not at every step
+        encode, state = counted(lambda: model.encode(x))
+        context_flops, context = counted(lambda: model.context(x))
+        step, state = counted(lambda: model.advance(state, context))
+        readout, _ = counted(lambda: model.readout(state))
     model.train(was_training)
     return Cost(encode + context_flops, step, readout)

@@ -25,7 +25,8 @@ class Observation(NamedTuple):
     answer: int64 [n, ...]. confidence: float [n], mean over the elements. change: float [n], how
     far the state moved as a share of its length; infinite after the first step, which has none
     before it; None where no rule needs it. correct: bool [n] and elements: float [n], what the
-    answer is worth; None where nobody knows. A rule is shown `change`, and `correct` and
+    answer is worth; None where nobody knows. halted: bool [n], where the network itself says that
+    it is done; None for networks without such a say. A rule is shown `change`, and `correct` and
     `elements`, only if it says that it needs them: else they are None.
     """
 
@@ -35,6 +36,7 @@ class Observation(NamedTuple):
     change: Any
     correct: Any
     elements: Any
+    halted: Any = None
 
 
 class ExitRule:
@@ -154,6 +156,16 @@ class Convergence(ExitRule):
         return self.stop_at(seen.change < self.tolerance)
 
 
+class Halting(ExitRule):
+    """Stop where the network itself says so, as ACT and PonderNet teach it (`paradigms.adaptive`);
+    the last answer where it never does, or cannot."""
+
+    reads_out = False
+
+    def chooses(self, seen: Observation) -> Tensor:
+        return self.stop_at(self.stopped & False if seen.halted is None else seen.halted)
+
+
 class Oracle(ExitRule):
     """The first right answer; the last where there is none. It sees what is right: an upper bound
     for any rule, never a result."""
@@ -172,6 +184,7 @@ EXIT_RULES = Registry(
         "maximum_confidence": "comparisons.testing.exits:MaximumConfidence",
         "convergence": "comparisons.testing.exits:Convergence",
         "oracle": "comparisons.testing.exits:Oracle",
+        "halting": "comparisons.testing.exits:Halting",
     },
 )
 

@@ -235,5 +235,7 @@ class Session:
             self.task.predict(step.logits, batch),
             mean_confidence(step.logits, batch.mask),
             change,
-            *worth,
+            worth[0],
+            worth[1],
+            self.model.halted(step.state),
         )

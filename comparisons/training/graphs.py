@@ -21,7 +21,8 @@ from tasks.base import Batch
 #: beyond (training that is continued has as many for each of its own draws) runs eagerly.
 MOST_GRAPHS = 512
 
-Draw = tuple[int, int, int | None]
+#: What `Learner.forward` is given beside the batch.
+Draw = tuple[int | None, ...]
 Work = Callable[[Batch, Draw], Tensor]
 
 

@@ -21,13 +21,12 @@ from comparisons.storage.tensors import save_checkpoint
 from comparisons.testing.evaluation import evaluate
 from comparisons.testing.session import Session
 from comparisons.training.batches import batches
-from comparisons.training.graphs import CudaRecorder, GraphedSteps, Recorder
+from comparisons.training.graphs import CudaRecorder, Draw, GraphedSteps, Recorder
 from comparisons.training.learner import Learner
 from comparisons.training.objectives import (
     CONTINUED_FROM,
     WITH_GRADIENT,
     continued_draw,
-    progressive_draw,
 )
 from comparisons.training.optimizers import (
     learning_rate,
@@ -64,6 +63,7 @@ class Progress:
     waited: float = 0.0
     skipped_iterations: int = 0
     kept_iterations: int = 0
+    more_readouts: int = 0  # than one a step
     best_loss: float = math.inf
     since_best: int = 0
     loss_sum: float = 0.0
@@ -204,7 +204,7 @@ class Training:
         """Its steps by a recorder."""
         return GraphedSteps(list(self.learner.parameters()), self._backward, recorder)
 
-    def _backward(self, batch: Batch, draw: tuple[int, int, int | None]) -> torch.Tensor:
+    def _backward(self, batch: Batch, draw: Draw) -> torch.Tensor:
         return _backward(self.learner, batch, draw, self.accelerator, self.progress)
 
     def speedups(self) -> list[str]:
@@ -231,9 +231,8 @@ class Training:
         step, rank, device = progress.step, accelerator.process_index, accelerator.device
         torch.manual_seed((spec.seed * 1_000_003 + step) * 64 + rank)
         batch = self.task.augment(batch, _generator(device, spec.seed, step, rank))
-        iterations = self.model.train_iterations
-        skipped, kept = progressive_draw(iterations, spec.seed, step)
         inner = accelerator.unwrap_model(self.learner)
+        iterations, skipped, kept = inner.draw(spec.seed, step)
         further = None
         if inner.continues and step >= CONTINUED_FROM * spec.train.total_steps:
             further = continued_draw(spec.train.continued, spec.seed, step)
@@ -242,7 +241,7 @@ class Training:
             group["lr"] = now * group["scale"]
         with inner.running():
             work = self.graphs.step if self.graphs and progress.parts == 1 else self._backward
-            loss = work(batch, (skipped, kept, further))
+            loss = work(batch, (skipped, kept, further, iterations))
         if spec.train.clip:
             accelerator.clip_grad_norm_(self.learner.parameters(), spec.train.clip)
         self.optimizer.step()
@@ -251,11 +250,10 @@ class Training:
             self.average.update_parameters(self.model)
         self.loss_sum += loss.to(self.loss_sum.device)
         progress.step += 1
-        if inner.alpha < 1:
-            progress.kept_iterations += iterations
-        if inner.alpha > 0:
-            progress.skipped_iterations += skipped
-            progress.kept_iterations += kept
+        run = inner.passes(iterations, skipped, kept)
+        progress.skipped_iterations += int(run.skipped)
+        progress.kept_iterations += int(run.kept)
+        progress.more_readouts += int(run.readouts) - 1
         if further is not None:
             progress.skipped_iterations += further
             progress.kept_iterations += WITH_GRADIENT * (2 if spec.train.contract else 1)
@@ -317,7 +315,7 @@ class Training:
 def _backward(
     learner: torch.nn.Module,
     batch: Batch,
-    draw: tuple[int, int, int | None],
+    draw: Draw,
     accelerator: Accelerator,
     progress: Progress,
 ) -> torch.Tensor:

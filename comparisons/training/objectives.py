@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from foundations.errors import unknown_name
-from foundations.records.spec import SCHEDULES
+from foundations.records.spec import SCHEDULES, TrainSpec
 from paradigms.base import State
 
 #: Share of the steps after which training is continued beyond its iterations, where it is: before
@@ -58,6 +59,91 @@ def continued_draw(most: int, seed: int, step: int) -> int:
     """How many further iterations, uniform in 0..most, come before those that the continued loss is
     of. A function of (seed, step), as `progressive_draw`."""
     return int(np.random.default_rng([seed, step, 1]).integers(0, most + 1))
+
+
+def mixed_depth(iterations: int, spread: int, seed: int, step: int) -> int:
+    """How many iterations a step is of: uniform in iterations - spread..iterations + spread, at
+    least 1 (randomised depths of path-independent training, Anil et al. 2022, arXiv 2211.09961). A
+    function of (seed, step), as `progressive_draw`."""
+    if not spread:
+        return iterations
+    rng = np.random.default_rng([seed, step, 2])
+    return int(rng.integers(max(iterations - spread, 1), iterations + spread + 1))
+
+
+def mixed_starts(state: State, share: float) -> State:
+    """The state with unit Gaussian noise in the place of that share of the problems' (mixed
+    initialisation of path-independent training, Anil et al. 2022)."""
+    noisy = torch.rand(len(state.parts[0]), device=state.parts[0].device) < share
+
+    def mixed(part: Tensor) -> Tensor:
+        chosen = noisy.reshape(-1, *[1] * (part.dim() - 1))
+        return torch.where(chosen, torch.randn_like(part), part)
+
+    return state.map(mixed)
+
+
+def pull_back(
+    after: Sequence[Tensor], before: Sequence[Tensor], gradient: Sequence[Tensor], terms: int
+) -> list[Tensor]:
+    """The gradient at a fixed point, pulled back through one more step again and again: the first
+    terms of sum_k (J^T)^k g, J the Jacobian of the step before -> after, g the gradient.
+
+    All of them are the implicit gradient (deep equilibrium models, Bai et al. 2019, arXiv
+    1909.01377), some are its Neumann series (recurrent back-propagation, Liao et al. 2018, arXiv
+    1803.06396), one is the Jacobian-free gradient (Fung et al. 2022, arXiv 2103.12803).
+    """
+    total = list(gradient)
+    for _ in range(terms - 1):
+        pulled = torch.autograd.grad(
+            after, before, total, retain_graph=True, materialize_grads=True
+        )
+        total = [g + p for g, p in zip(gradient, pulled, strict=True)]
+    return total
+
+
+def segments(iterations: int, count: int) -> list[int]:
+    """Iterations cut into `count` runs (no more than there are iterations) as equal as can be, the
+    longer ones first."""
+    count = min(count, iterations)
+    return [iterations // count + (i < iterations % count) for i in range(count)]
+
+
+def halting_divergence(chances: Tensor) -> Tensor:
+    """float [n]: KL divergence, in nats, of the chances [n, T] of halting after each iteration from
+    a geometric prior of mean T / 2 that halts after the last at the latest (Banino et al. 2021)."""
+    iterations = chances.shape[1]
+    stay = torch.full((iterations,), 1 - min(2 / iterations, 1 - 1e-6), device=chances.device)
+    prior = stay.cumprod(0) / stay * (1 - stay)
+    prior[-1] = 1 - prior[:-1].sum()
+    return (chances * ((chances + 1e-9).log() - prior.log())).sum(1)
+
+
+class Passes(NamedTuple):
+    """What a training step runs for each problem: iterations without and with gradient, readouts
+    (a count of a pass that has one answer, where it has more)."""
+
+    skipped: float
+    kept: float
+    readouts: float = 1
+
+
+def passes(
+    train: TrainSpec, halts: str, alpha: float, iterations: float, skipped: float, kept: float
+) -> Passes:
+    """Those of a recurrent network's objective, before training goes on from there: for a draw, or
+    expected ones for the means of draws. A step that pulls a gradient back costs what one without
+    gradient does."""
+    if halts:
+        return Passes(0, iterations, iterations if halts == "pondernet" else 1)
+    if train.implicit:
+        return Passes(iterations + train.implicit - 1, 1)
+    if train.supervised:
+        answers = min(train.supervised, iterations)
+        return Passes(iterations - answers, answers, answers)
+    return Passes(
+        skipped if alpha > 0 else 0, (alpha < 1) * iterations + (kept if alpha > 0 else 0)
+    )
 
 
 def squared_change(before: Sequence[Tensor], after: Sequence[Tensor]) -> Tensor:

@@ -68,7 +68,13 @@ class TrainSpec:
     weights are then the ones kept. continued: the most iterations, a random number of them, that a
     recurrent network goes on for after those of its loss, to be trained there as well (see
     `learner`), 0 for none. settle: weight there of the squared change that the last one makes.
-    contract: weight there of the squared growth of a small disturbance.
+    contract: weight there of the squared growth of a small disturbance. The others are for
+    recurrent networks (see `learner`). starts: share of the problems whose first state is noise.
+    depths: by how many iterations at most the number of a step differs from the network's own.
+    implicit: terms of the gradient through the state after all iterations as if it were a fixed
+    point, 0 to train through the iterations. supervised: answers that are trained, evenly spread
+    over the iterations, no gradient from one to another; 0 for the last alone. ponder: weight of
+    what networks that halt by themselves pay for time (`paradigms.adaptive`).
     """
 
     steps: Count = 2000
@@ -92,6 +98,11 @@ class TrainSpec:
     continued: CountOrZero = 0
     settle: Amount = 0.0
     contract: Amount = 0.0
+    starts: Share = 0.0
+    depths: CountOrZero = 0
+    implicit: CountOrZero = 0
+    supervised: CountOrZero = 0
+    ponder: Amount = 0.01
 
     @property
     def total_steps(self) -> int:

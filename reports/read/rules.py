@@ -19,6 +19,7 @@ RULES = {
     "agreement": "agreement (stops when an answer repeats)",
     "maximum_confidence": "maximum confidence",
     "convergence": "convergence (stops when the state moves by under 1 %)",
+    "halting": "halting (stops where the network itself says so)",
 }
 ORACLE = "the first right answer (oracle: an upper bound)"
 _CONDITION = ["run_id", "test_difficulty"]
