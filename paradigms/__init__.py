@@ -58,6 +58,11 @@ PARADIGMS = Registry(
         **_family("paradigms.depth", "recurrent_resnet_bn", "resnet_bn"),
         **_family("paradigms.recurrent_resnet18", "recurrent_resnet18"),
         **_family("paradigms.lottery", "lottery"),
+        **_family("paradigms.position_rnn", "gru", "lstm"),
+        **_family("paradigms.linear_rnn", "linear_rnn"),
+        **_family("paradigms.dilated_cnn", "dilated_cnn"),
+        **_family("paradigms.unet", "unet"),
+        **_family("paradigms.transformer", "transformer", "looped_transformer"),
     },
     # The factory is called with NAME after the spec.
     prefixes={
