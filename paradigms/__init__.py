@@ -63,6 +63,7 @@ PARADIGMS = Registry(
         **_family("paradigms.dilated_cnn", "dilated_cnn"),
         **_family("paradigms.unet", "unet"),
         **_family("paradigms.transformer", "transformer", "looped_transformer"),
+        **_family("paradigms.timm_models", "resnet50d", "convnext_nano", "vit_tiny"),
     },
     # The factory is called with NAME after the spec.
     prefixes={

@@ -1,4 +1,4 @@
-"""U-Net: down to coarse maps and up again, with skips (Ronneberger et al. 2015, arXiv 1505.04597)."""
+"""U-Net (Ronneberger et al. 2015, arXiv 1505.04597): down to coarse maps and up, with skips."""
 
 from __future__ import annotations
 
