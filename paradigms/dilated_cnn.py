@@ -76,7 +76,7 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     if side and side <= 32:
         options |= {"dilations": 3 if side <= 16 else 4}
     if preset != "paper":
-        options |= {"width": 32 if spec.spatial_dims == 2 else 64}
+        options |= {"width": 32}
         if spec.spatial_dims == 2:
             options.setdefault("dilations", 4)
     return {"options": options, "train": {"alpha": 0.0, "learning_rate": 3e-3}}

@@ -66,9 +66,11 @@ class Diagonal(nn.Module):
         with torch.autocast(lines.device.type, enabled=False):
             lines = lines.to(self.first.dtype)
             a, v, first = self._terms(lines)
-            b = (1 - a.abs()) * v
-            ahead = [part.chunk(self.ways, -1) for part in (a, b, first.expand_as(b[:, :1]))]
-            states = [_states(*ahead_or_back) for ahead_or_back in _both(ahead)]
+            terms = (part.chunk(self.ways, -1) for part in (a, (1 - a.abs()) * v, first))
+            states = [
+                _states(*of_way, from_end=way == 1)
+                for way, of_way in enumerate(zip(*terms, strict=True))
+            ]
             real = [torch.view_as_real(s).flatten(-2) if s.is_complex() else s for s in states]
             return torch.cat(real, -1) * F.silu(self.out_gate(lines))
 
@@ -81,12 +83,8 @@ class Diagonal(nn.Module):
         return torch.polar(size.clamp(0, 1), angle), v, torch.complex(*self.first)
 
 
-def _both(terms: list[tuple[Tensor, ...]]) -> list[tuple[Tensor, Tensor, Tensor, bool]]:
-    """(a, b, first, whether from the end) of each way."""
-    return [(a, b, h, way == 1) for way, (a, b, h) in enumerate(zip(*terms, strict=True))]
-
-
-def _states(a: Tensor, b: Tensor, first: Tensor, from_end: bool) -> Tensor:
+def _states(a: Tensor, b: Tensor, first: Tensor, *, from_end: bool) -> Tensor:
+    """Those of one way, from the state `first` [C] before the first position."""
     if from_end:
         a, b = a.flip(-2), b.flip(-2)
     b = torch.cat([b[:, :1] + a[:, :1] * first, b[:, 1:]], 1)
