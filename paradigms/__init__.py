@@ -63,6 +63,12 @@ PARADIGMS = Registry(
         **_family("paradigms.adaptive", "adaptive"),
         **_family("paradigms.deq", "deq"),
         **_family("paradigms.trm", "trm"),
+        **_family("paradigms.position_rnn", "gru", "lstm"),
+        **_family("paradigms.linear_rnn", "linear_rnn"),
+        **_family("paradigms.dilated_cnn", "dilated_cnn"),
+        **_family("paradigms.unet", "unet"),
+        **_family("paradigms.transformer", "transformer", "looped_transformer"),
+        **_family("paradigms.timm_models", "resnet50d", "convnext_nano", "vit_tiny"),
     },
     # The factory is called with NAME after the spec.
     prefixes={

@@ -73,7 +73,7 @@ class Repeated(Paradigm):
     def encode(self, x: Tensor) -> State:
         return State(self.stem(x))
 
-    def context(self, x: Tensor) -> None:
+    def context(self, x: Tensor) -> Any:
         return None
 
     def advance(self, state: State, context: Any) -> State:

@@ -70,6 +70,13 @@ class GlobalMean(nn.Module):
         return x.flatten(2).mean(2)
 
 
+class ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each site by itself, [n, C, *S] to the same."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
 def conv_head(dims: int, widths: list[int], dense: bool) -> nn.Sequential:
     """3-wide convolutions from widths[0] to widths[-1] with ReLU between; averaged over sites if
     not dense."""

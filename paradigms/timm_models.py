@@ -9,6 +9,8 @@ initialisation.
 from __future__ import annotations
 
 import difflib
+import math
+from collections.abc import Callable
 from typing import Any
 
 import timm
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 
 from foundations.errors import Unsuitable, unknown_name
 from paradigms.base import Signature
+from paradigms.depth import check_width
 from paradigms.resnet import DENSE_SITES, OnePass
 
 #: Sides a network must take if a task's inputs have no fixed size.
@@ -93,8 +96,19 @@ class OnGrid(nn.Module):
         return logits[..., top : top + height, left : left + width] if self.dense else logits
 
 
-def _build(spec: Signature, name: str, on_grid: bool, options: dict[str, Any]) -> nn.Module:
-    """A network that was seen to answer for images of the task's size; raises what timm raises."""
+def _as_it_is(model: Any) -> None:
+    pass
+
+
+def _build(
+    spec: Signature,
+    name: str,
+    on_grid: bool,
+    options: dict[str, Any],
+    change: Callable[[Any], None] = _as_it_is,
+) -> nn.Module:
+    """A network that was seen to answer for images of the task's size; raises what timm raises.
+    change: done to timm's model before it is used."""
     size = spec.size
     if on_grid and size is not None:
         size = tuple(-(-side // GRID) * GRID for side in size)
@@ -106,6 +120,7 @@ def _build(spec: Signature, name: str, on_grid: bool, options: dict[str, Any]) -
         network = _create(
             name, size, in_chans=spec.in_channels, num_classes=spec.outputs, **options
         )
+    change(body if spec.dense else network)
     if on_grid:
         network = OnGrid(network, spec.dense)
     network.eval()
@@ -122,6 +137,14 @@ def _size(spec: Signature) -> str:
     return "images of any size" if spec.size is None else " x ".join(map(str, spec.size))
 
 
+def _check_images(spec: Signature, name: str) -> None:
+    if spec.spatial_dims != 2:
+        raise Unsuitable(
+            f"{name} reads images, and {spec.name} has {spec.spatial_dims}d inputs; "
+            "the ResNet18 family has a 1d form"
+        )
+
+
 def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = None) -> OnePass:
     """The model NAME of timm (with as many inputs and outputs as the task has, freshly
     initialised).
@@ -136,11 +159,7 @@ def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = Non
         known = timm.list_models()
         close = difflib.get_close_matches(name, known, n=8, cutoff=0.4)
         raise unknown_name(f"timm model (of {len(known):,})", name, close or known[:8])
-    if spec.spatial_dims != 2:
-        raise Unsuitable(
-            f"timm:{name} reads images, and {spec.name} has {spec.spatial_dims}d inputs; "
-            "the ResNet18 family has a 1d form"
-        )
+    _check_images(spec, f"timm:{name}")
     options = {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
     try:
         network = _build(spec, name, False, options)
@@ -159,6 +178,59 @@ def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = Non
     return OnePass(network, sites=DENSE_SITES if spec.dense else None)
 
 
+def _patch(spec: Signature) -> int:
+    """Pixels of a side that are read as one: all by themselves for a dense answer or in small
+    images, else a sixteenth of the side."""
+    return 1 if spec.dense or spec.size is None else max(1, max(spec.size) // 16)
+
+
+def _sized(spec: Signature, name: str, model: str, width: int, **options: Any) -> OnePass:
+    """A timm model of another width that reads images in patches of `_patch`. ValueError for a
+    width under 1, `Unsuitable` for strings."""
+    check_width(name, width)
+    _check_images(spec, name)
+    change = _keep_resolution if name == "resnet50d" and _patch(spec) == 1 else _as_it_is
+    network = _build(spec, model, False, options, change)
+    return OnePass(network, sites=DENSE_SITES if spec.dense else None)
+
+
+def _keep_resolution(model: Any) -> None:
+    """A ResNet-D whose stem, which divides sides by four, keeps them."""
+    model.conv1[0].stride = (1, 1)
+    model.maxpool = nn.Identity()
+
+
+def resnet50d(spec: Signature, *, width: int = 64) -> OnePass:
+    """ResNet-50-D (He et al. 2019, arXiv 1812.01187), 25.6 million parameters at the published
+    width, that of the first stage. Small images and dense answers: its stem keeps the size."""
+    channels = tuple(width << i for i in range(4))
+    stem = max(width // 2, 1)
+    return _sized(spec, "resnet50d", "resnet50d", width, channels=channels, stem_width=stem)
+
+
+def convnext_nano(spec: Signature, *, width: int = 80) -> OnePass:
+    """ConvNeXt (Liu et al. 2022, arXiv 2201.03545) of timm's size "nano", 15.6 million parameters
+    at its width, that of the first stage. Patches of one pixel for small images and dense
+    answers."""
+    dims = tuple(width << i for i in range(4))
+    return _sized(spec, "convnext_nano", "convnext_nano", width, dims=dims, patch_size=_patch(spec))
+
+
+def vit_tiny(spec: Signature, *, width: int = 192) -> OnePass:
+    """Vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929) of size "tiny" (Touvron et al.
+    2021), 5.7 million parameters at the published width and image size. Patches of one pixel for
+    small images and dense answers; where sizes differ, its learned positions are those of 32 x 32,
+    resized. width: rounded up to a multiple of its three heads."""
+    options: dict[str, Any] = {"patch_size": _patch(spec), "embed_dim": 3 * math.ceil(width / 3)}
+    if spec.size is None:
+        options |= {"img_size": 32, "dynamic_img_size": True}
+    return _sized(spec, "vit_tiny", "vit_tiny_patch16_224", width, **options)
+
+
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """One pass leaves nothing for the progressive loss (alpha)."""
-    return {"train": {"alpha": 0.0, "learning_rate": 1e-3}}
+    train = {"alpha": 0.0, "learning_rate": 1e-3}
+    small = {"resnet50d": 16, "convnext_nano": 24, "vit_tiny": 48}
+    if preset == "paper" or name not in small:
+        return {"train": train}
+    return {"options": {"width": small[name]}, "train": train}

@@ -7,6 +7,8 @@ import torch
 
 from foundations.errors import Unsuitable
 from paradigms import build_paradigm
+from paradigms.base import count_parameters
+from paradigms.timm_models import feature_maps
 from tasks.base import TaskSpec
 
 
@@ -97,3 +99,31 @@ def test_every_parameter_of_a_dense_head_gets_a_gradient():
     model = build_paradigm("timm:resnet10t", MAZE)
     model(torch.randn(2, 3, 16, 16)).square().mean().backward()
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+CHESS = make_spec(in_channels=12, dense=True, outputs=2, size=(8, 8))
+PHOTO = make_spec(in_channels=3, outputs=1000, size=(224, 224))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("resnet50d", 25_576_264), ("convnext_nano", 15_636_760)]
+)
+def test_at_their_width_they_are_timms(name, parameters):
+    assert count_parameters(build_paradigm(name, PHOTO)) == parameters
+
+
+@pytest.mark.parametrize("name", ["resnet50d", "convnext_nano", "vit_tiny"])
+@pytest.mark.parametrize("width", [7, 12])
+def test_models_of_any_width_answer_boards_of_fixed_and_of_any_size(name, width):
+    for spec, sites in ((CHESS, (8, 8)), (MAZE, (11, 11)), (MAZE, (13, 17))):
+        model = build_paradigm(name, spec, width=width).eval()
+        with torch.no_grad():
+            logits = model(torch.randn(2, spec.in_channels, *sites))
+        assert logits.shape == (2, 2, *sites)
+
+
+@pytest.mark.parametrize("name", ["resnet50d", "convnext_nano", "vit_tiny"])
+def test_their_first_map_is_as_fine_as_a_dense_answer(name):
+    body = build_paradigm(name, CHESS, width=12).network.body
+    with torch.no_grad():
+        assert feature_maps(body.eval(), torch.randn(1, 12, 8, 8))[0].shape[2:] == (8, 8)

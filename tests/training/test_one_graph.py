@@ -22,6 +22,7 @@ RECURRENT = {
     "recurrent_resnet_bn": ("digits", {"width": 8, "depth": 11}),
     "recurrent_mlp": ("digits", {"depth": 6}),
     "recurrent_convnet": ("digits", {"depth": 6}),
+    "looped_transformer": ("maze", {"width": 16}),
     "recurrent_resnet18": ("digits", {"width": 8}),
 }
 
