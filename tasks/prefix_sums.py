@@ -90,8 +90,8 @@ class PrefixSums(Task):
         train_difficulty=32,
         difficulty_label="length",
     )
-    # Chosen on problems of seed 77 with training seeds 100 to 104 (docs/recipes.md): with batches of
-    # 16 not all learn; with smoothed labels they also stay right for 64 iterations.
+    # Chosen on problems of seed 77, training seeds 100 to 104 (docs/recipes.md): in batches of 16
+    # not all learn; with smoothed labels they also stay right for 64 iterations.
     presets = {
         "smoke": {"train_difficulty": 16, "test_difficulties": (16, 24, 32)},
         "quick": {
