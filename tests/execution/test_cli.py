@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from warm import start
 
 from comparisons.cli import main
-from comparisons.testing.exits import EXIT_RULES
+from foundations.records.spec import EvaluationSpec
 
 TWO = ("--tasks=maze,prefix_sums", "--paradigms=dt_net_recall,feed_forward_recall", *SMALL)
 
@@ -78,7 +78,7 @@ def test_the_table_holds_every_run_difficulty_iteration_and_rule(study):
     assert len(table) == len(pd.read_csv(study / "results.csv"))
     maze = table[(table.task == "maze") & (table.paradigm == "dt_net_recall")]
     assert set(maze.test_difficulty) == {9, 13}
-    rules = {"fixed", "validated", *EXIT_RULES}
+    rules = {"fixed", "validated", *EvaluationSpec.exit_rules}
     assert rules == set(maze.exit_rule)
     stopped = maze[maze.exit_rule == "validated"].set_index("test_difficulty")
     assert stopped.iterations.nunique() == 1, "fixed once, on validation problems"
