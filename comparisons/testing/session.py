@@ -95,6 +95,10 @@ class Session:
                 autocast(self.device, self.precision),
                 parametrize.cached(),
             ):
+                # Now, so that no step does more than others do.
+                for module in self.model.modules():
+                    for name in getattr(module, "parametrizations", ()):
+                        getattr(module, name)
                 yield
         finally:
             self.model.train(was_training)
