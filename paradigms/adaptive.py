@@ -116,7 +116,7 @@ def adaptive(
     halting: str = "act",
     **options: Any,
 ) -> Paradigm:
-    """Another paradigm (its option `base`, or NAME) that learns when to halt.
+    """A recurrent network that learns when to halt (its option `base`, or NAME).
 
     halting: act or pondernet. options: of the base. ValueError for another, `Unsuitable` (a
     ValueError) for a network whose iterations end.

@@ -43,7 +43,7 @@ class BoundedNorm(nn.Module):
 
     @torch.no_grad()
     def _iterate(self, weight: Tensor) -> None:
-        back = weight.transpose(0, 1).flip(*range(2, weight.dim()))
+        back = weight.transpose(0, 1).flip([2, 3][: weight.dim() - 2])
         found = _around(_around(self.vector, weight), back)
         self.vector.copy_(found / found.norm().clamp_min(1e-12))
 

@@ -260,7 +260,7 @@ def test_what_an_answer_costs_follows_from_what_its_rule_does(monkeypatch):
 
 
 def test_the_rules_that_stop_see_answers_alone():
-    assert stopping_rules() == ("n_plus_2", "agreement", "convergence")
+    assert stopping_rules() == ("n_plus_2", "agreement", "convergence", "halting")
     assert stopping_rules(["oracle", "convergence", "maximum_confidence"]) == ("convergence",)
     for name in EXIT_RULES:
         assert issubclass(exit_rule_class(name), ExitRule)

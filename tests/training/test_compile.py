@@ -62,8 +62,8 @@ def test_graphs_are_as_many_as_kinds_of_parts_whatever_is_drawn(paradigm, most, 
     before, seen = traced(), []
     forward = Learner.forward
 
-    def counted(self, batch, skipped, kept, continued=None):
-        loss = forward(self, batch, skipped, kept, continued)
+    def counted(self, batch, skipped, kept, *more):
+        loss = forward(self, batch, skipped, kept, *more)
         seen.append(((skipped, kept), traced() - before))
         return loss
 

@@ -23,6 +23,13 @@ RECURRENT = {
     "recurrent_mlp": ("digits", {"depth": 6}),
     "recurrent_convnet": ("digits", {"depth": 6}),
     "looped_transformer": ("maze", {"width": 16}),
+    "conv_gru": ("maze", {"width": 8}),
+    "conv_lstm": ("maze", {"width": 8}),
+    "locrnn": ("maze", {"width": 8}),
+    "dt_net_lipschitz": ("maze", {"width": 8, "iterations": 3}),
+    "deq": ("maze", {"width": 8}),
+    "trm": ("maze", {"width": 8}),
+    "adaptive": ("maze", {"width": 8, "iterations": 3}),
     "recurrent_resnet18": ("digits", {"width": 8}),
 }
 
