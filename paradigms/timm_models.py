@@ -201,25 +201,30 @@ def _keep_resolution(model: Any) -> None:
 
 
 def resnet50d(spec: Signature, *, width: int = 64) -> OnePass:
-    """ResNet-50-D (He et al. 2019, arXiv 1812.01187), 25.6 million parameters at the published
-    width, that of the first stage. Small images and dense answers: its stem keeps the size."""
+    """ResNet-50-D of timm at any width (He et al. 2019, arXiv 1812.01187).
+
+    25.6 million parameters at the published width, that of the first stage. Small images and dense
+    answers: its stem keeps the size."""
     channels = tuple(width << i for i in range(4))
     stem = max(width // 2, 1)
     return _sized(spec, "resnet50d", "resnet50d", width, channels=channels, stem_width=stem)
 
 
 def convnext_nano(spec: Signature, *, width: int = 80) -> OnePass:
-    """ConvNeXt (Liu et al. 2022, arXiv 2201.03545) of timm's size "nano", 15.6 million parameters
-    at its width, that of the first stage. Patches of one pixel for small images and dense
-    answers."""
+    """ConvNeXt of timm's size "nano", at any width (Liu et al. 2022, arXiv 2201.03545).
+
+    15.6 million parameters at its own width, that of the first stage. Patches of one pixel for
+    small images and dense answers."""
     dims = tuple(width << i for i in range(4))
     return _sized(spec, "convnext_nano", "convnext_nano", width, dims=dims, patch_size=_patch(spec))
 
 
 def vit_tiny(spec: Signature, *, width: int = 192) -> OnePass:
-    """Vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929) of size "tiny" (Touvron et al.
-    2021), 5.7 million parameters at the published width and image size. Patches of one pixel for
-    small images and dense answers; where sizes differ, its learned positions are those of 32 x 32,
+    """Vision transformer of size "tiny" (Dosovitskiy et al. 2021, arXiv 2010.11929; Touvron et al.
+    2021).
+
+    5.7 million parameters at the published width and image size. Patches of one pixel for small
+    images and dense answers; where sizes differ, its learned positions are those of 32 x 32,
     resized. width: rounded up to a multiple of its three heads."""
     options: dict[str, Any] = {"patch_size": _patch(spec), "embed_dim": 3 * math.ceil(width / 3)}
     if spec.size is None:
