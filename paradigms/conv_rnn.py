@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from paradigms.base import Paradigm, Signature, State
-from paradigms.hgru.net import GlobalReadout, Stem
-from paradigms.layers import CONV, conv3, conv_head, reach
+from paradigms.dt_net import narrowing_head
+from paradigms.hgru.net import GlobalReadout, Stem, check_unit
+from paradigms.layers import CONV, conv3, reach
 
 
 class GRUCell(nn.Module):
@@ -127,21 +128,13 @@ class ConvRNN(Paradigm):
     ) -> None:
         super().__init__()
         dims = spec.spatial_dims
-        if width < 1 or iterations < 1:
-            raise ValueError(
-                f"width and iterations must be at least 1, not {width} and {iterations}"
-            )
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, so that it has a middle, not {kernel}")
-        if pool < 1 or (pool > 1 and spec.dense):
-            raise ValueError(f"pool must be 1 for a dense task and at least 1 else, not {pool}")
+        check_unit(spec, width=width, iterations=iterations, kernel=kernel, pool=pool)
         self.train_iterations = iterations
         if spec.dense:
             self.stem: nn.Module = nn.Sequential(
                 conv3(dims, spec.in_channels, width), nn.ReLU(inplace=True)
             )
-            narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
-            self.head: nn.Module = conv_head(dims, [width, *narrowing, spec.outputs], dense=True)
+            self.head: nn.Module = narrowing_head(dims, width, spec.outputs, dense=True)
         else:
             self.stem = Stem(dims, spec.in_channels, width, pool)
             self.head = GlobalReadout(dims, width, spec.outputs)

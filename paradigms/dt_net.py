@@ -20,6 +20,20 @@ from paradigms.layers import Recall, ResidualBlock, conv3, conv_head, reach
 from paradigms.lipschitz import InterpolatedBlock, bounded
 
 
+def check_dense_stride(spec: Signature, stride: int) -> None:
+    """ValueError for a stride that leaves sites of a dense task without an answer, or under 1."""
+    if stride < 1 or (stride > 1 and spec.dense):
+        raise ValueError(
+            f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
+        )
+
+
+def narrowing_head(dims: int, width: int, outputs: int, dense: bool) -> nn.Sequential:
+    """The published head: three convolutions that narrow to the outputs."""
+    narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
+    return conv_head(dims, [width, *narrowing, outputs], dense)
+
+
 class DTNet(Paradigm):
     """A projection, one block repeated, and a head of three convolutions.
 
@@ -61,10 +75,7 @@ class DTNet(Paradigm):
             )
         if kernel not in (1, 3) or (kernel == 1 and not recall):
             raise ValueError(f"kernel must be 3, or 1 with recall, not {kernel}")
-        if stride < 1 or (stride > 1 and spec.dense):
-            raise ValueError(
-                f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
-            )
+        check_dense_stride(spec, stride)
         if not 0 <= lipschitz < 1 or (lipschitz and not recall):
             raise ValueError(
                 f"lipschitz must be from 0 to below 1, 0 without recall, not {lipschitz}"
@@ -87,8 +98,7 @@ class DTNet(Paradigm):
         self.recurrent_parts = ("recurrent", "recall") if recall else ("recurrent",)
         # The published 1d recall is followed by a ReLU, the 2d one is not.
         self.rectify_recall = dims == 1
-        narrowing = [32, 8] if dims == 2 else [width, max(width // 2, 1)]
-        self.head = conv_head(dims, [width, *narrowing, spec.outputs], spec.dense)
+        self.head = narrowing_head(dims, width, spec.outputs, spec.dense)
 
     @property
     def step_radius(self) -> int | None:

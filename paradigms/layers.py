@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 Conv: TypeAlias = nn.Conv1d | nn.Conv2d
 CONV: dict[int, type[nn.Conv1d] | type[nn.Conv2d]] = {1: nn.Conv1d, 2: nn.Conv2d}
@@ -120,6 +123,17 @@ def channels_last(x: Tensor) -> Tensor:
     """The same images with channels innermost in memory, which convolutions read fastest; strings
     as they are."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+@contextmanager
+def weights_once(model: nn.Module) -> Iterator[None]:
+    """Context in which weights that are computed (masked, or of bounded norm) are so now, once, and
+    in no step."""
+    with parametrize.cached():
+        for module in model.modules():
+            for name in getattr(module, "parametrizations", ()):
+                getattr(module, name)
+        yield
 
 
 def has_matrix_unit(device: torch.device) -> bool:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from paradigms.base import Paradigm, Signature, State
+from paradigms.dt_net import check_dense_stride
 from paradigms.layers import CONV, GlobalMean, conv3
 
 
@@ -66,10 +67,7 @@ class TRM(Paradigm):
                 "width, iterations, cycles and depth must be at least 1, not"
                 f" {width}, {iterations}, {cycles} and {depth}"
             )
-        if stride < 1 or (stride > 1 and spec.dense):
-            raise ValueError(
-                f"stride must be 1 for a dense task and at least 1 for others, not {stride}"
-            )
+        check_dense_stride(spec, stride)
         dims = spec.spatial_dims
         self.train_iterations, self.cycles = iterations, cycles
         self.embed = conv3(dims, spec.in_channels, width, stride)

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.utils import parametrize
 from torch.utils.flop_counter import FlopCounterMode
 
 from paradigms.base import Paradigm
 from paradigms.fourier import direct
-from paradigms.layers import channels_last
+from paradigms.layers import channels_last, weights_once
 
 
 @dataclass(frozen=True)
@@ -67,8 +66,7 @@ def count_cost(model: Paradigm, inputs: Tensor) -> Cost:
             result = call()
         return float(counter.get_total_flops()), result
 
-    with parametrize.cached():
-        model(x, 1)  # weights that are computed are so once, not at every step
+    with weights_once(model):
         encode, state = counted(lambda: model.encode(x))
         context_flops, context = counted(lambda: model.context(x))
         step, state = counted(lambda: model.advance(state, context))

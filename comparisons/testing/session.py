@@ -16,12 +16,11 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils.memory import release_memory, should_reduce_batch_size
 from torch import Tensor
-from torch.nn.utils import parametrize
 
 from comparisons.hardware import autocast
 from comparisons.testing.exits import Observation, mean_confidence, state_change
 from paradigms.base import Paradigm, State
-from paradigms.layers import channels_last
+from paradigms.layers import channels_last, weights_once
 from paradigms.sparse import SparseWalk
 from tasks.base import Batch, Difficulty, Task
 
@@ -93,12 +92,8 @@ class Session:
             with (
                 torch.inference_mode(not gradients),
                 autocast(self.device, self.precision),
-                parametrize.cached(),
+                weights_once(self.model),
             ):
-                # Now, so that no step does more than others do.
-                for module in self.model.modules():
-                    for name in getattr(module, "parametrizations", ()):
-                        getattr(module, name)
                 yield
         finally:
             self.model.train(was_training)

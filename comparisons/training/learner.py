@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import cast
 
 import torch
 from torch import Tensor, distributed, nn
@@ -154,7 +155,7 @@ class Learner(nn.Module):
         return loss
 
     def _halting_loss(self, batch: Batch, x: Tensor, iterations: int) -> Tensor:
-        model: Adaptive = self.model  # type: ignore[assignment]  # of those, it alone halts
+        model = cast("Adaptive", self.model)  # it alone halts
         ponder = self.train_spec.ponder
         with autocast(x.device, self.precision), self._masked_once():
             if self.halts == "act":

@@ -93,6 +93,16 @@ class GlobalReadout(nn.Module):
         return self.linear(self.norm(self.sites(hidden).flatten(2).amax(2)))
 
 
+def check_unit(spec: Signature, *, width: int, iterations: int, kernel: int, pool: int) -> None:
+    """ValueError for sizes of a repeated unit and its stem that make no sense."""
+    if width < 1 or iterations < 1:
+        raise ValueError(f"width and iterations must be at least 1, not {width} and {iterations}")
+    if kernel < 1 or kernel % 2 == 0:
+        raise ValueError(f"kernel must be odd, so that it has a middle, not {kernel}")
+    if pool < 1 or (pool > 1 and spec.dense):
+        raise ValueError(f"pool must be 1 for a dense task and at least 1 else, not {pool}")
+
+
 class HorizontalNet(Paradigm):
     """Gabor stem, a loop run for any number of steps, and a readout of its lower state.
 
@@ -123,14 +133,7 @@ class HorizontalNet(Paradigm):
     ) -> None:
         super().__init__()
         dims = spec.spatial_dims
-        if width < 1 or iterations < 1:
-            raise ValueError(
-                f"width and iterations must be at least 1, not {width} and {iterations}"
-            )
-        if kernel < 1 or kernel % 2 == 0:
-            raise ValueError(f"kernel must be odd, so that it has a middle, not {kernel}")
-        if pool < 1 or (pool > 1 and spec.dense):
-            raise ValueError(f"pool must be 1 for a dense task and at least 1 else, not {pool}")
+        check_unit(spec, width=width, iterations=iterations, kernel=kernel, pool=pool)
         if activation not in ACTIVATIONS:
             raise unknown_name("activation", activation, ACTIVATIONS)
         self.train_iterations = iterations
