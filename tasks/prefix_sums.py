@@ -90,17 +90,18 @@ class PrefixSums(Task):
         train_difficulty=32,
         difficulty_label="length",
     )
-    # Chosen on problems of seed 77, training seeds 100 to 104 (docs/recipes.md): in batches of 16
-    # not all learn, in these nearly all; with smoothed labels they stay right for 64 iterations.
+    # Chosen on problems of seed 77, training seeds 105 to 128, all of which learn (docs/recipes.md):
+    # at a rate of 3e-3 in batches of 24 one of ten did not. With smoothed labels networks stay
+    # right for 64 iterations.
     presets = {
         "smoke": {"train_difficulty": 16, "test_difficulties": (16, 24, 32)},
         "quick": {
             "train_difficulty": 16,
             "test_difficulties": (16, 32, 48, 64),
             "train": {
-                "learning_rate": 3e-3,
+                "learning_rate": 2e-3,
                 "label_smoothing": 0.2,
-                "batch_size": 24,
+                "batch_size": 32,
                 "steps": 1000,
             },
             "evaluation": {"samples": 500},
