@@ -20,12 +20,15 @@ from paradigms.base import Paradigm, Signature, State
 HALTINGS = ("act", "pondernet")
 #: ACT halts when what is left of a chance of 1 is no more than this (Graves 2016).
 EPSILON = 0.01
+#: The chance of all trained iterations together to halt before the last, before training. With
+#: likelier halts ACT answers with the mean of states that are not done yet, and learns nothing.
+EARLY = 0.1
 
 
 class Adaptive(Paradigm):
     """A recurrent network and a linear halting unit on the mean of its state over sites.
 
-    At first the unit gives each iteration the chance 1 / train_iterations. State: that of the
+    At first the unit gives each iteration the chance `EARLY` / train_iterations. State: that of the
     network; for ACT the mean of its states, weighed by their chances; and [n, 3] numbers a problem:
     the chance to have halted, that of this iteration, and for ACT the time so far: iterations
     before halting and the chance left to the last of them. ACT answers with the mean, in which the
@@ -47,7 +50,7 @@ class Adaptive(Paradigm):
         inner.train(was_training)
         self.unit = nn.Linear(state.parts[0].shape[1], 1)
         nn.init.zeros_(self.unit.weight)
-        nn.init.constant_(self.unit.bias, -math.log(max(self.train_iterations - 1, 1)))
+        nn.init.constant_(self.unit.bias, -math.log(self.train_iterations / EARLY - 1))
 
     def encode(self, x: Tensor) -> State:
         state = self.inner.encode(x)

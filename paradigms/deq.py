@@ -24,9 +24,9 @@ class DEQ(DTNet):
     """`dt_net_lipschitz` whose iterations are those of a solver.
 
     memory: how many of the latest states are mixed, 1 for plain iteration. The other options are
-    those of DT-nets; with lipschitz 0 there need be no fixed point. State: (z, inputs, outputs),
-    the latter [n, memory, width, *S], of which the first `iteration` are filled. Where gradients
-    are asked for, a step is the network's own and not the solver's.
+    those of DT-nets; there need be no fixed point but with `norm="board"`. State: (z, inputs,
+    outputs), the latter [n, memory, width, *S], of which the first `iteration` are filled. Where
+    gradients are asked for, a step is the network's own and not the solver's.
     """
 
     def __init__(
@@ -39,6 +39,7 @@ class DEQ(DTNet):
         kernel: int = 3,
         stride: int = 1,
         lipschitz: float = 0.95,
+        norm: str = "matrix",
         memory: int = 4,
     ) -> None:
         super().__init__(
@@ -51,6 +52,7 @@ class DEQ(DTNet):
             kernel=kernel,
             stride=stride,
             lipschitz=lipschitz,
+            norm=norm,
         )
         if memory < 1:
             raise ValueError(f"memory must be at least 1, not {memory}")
@@ -97,7 +99,7 @@ def anderson(inputs: Tensor, outputs: Tensor, filled: int) -> Tensor:
 
 
 deq = DEQ
-"""DEQ: the fixed point of a contracting DT-net's step, by Anderson acceleration."""
+"""DEQ: the fixed point of a step of `dt_net_lipschitz`, by Anderson acceleration."""
 
 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:

@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from foundations.errors import unknown_name
 from paradigms.base import Paradigm, Signature, State
 from paradigms.layers import Recall, ResidualBlock, conv3, conv_head, reach
-from paradigms.lipschitz import InterpolatedBlock, bounded
+from paradigms.lipschitz import NORMS, InterpolatedBlock, bounded
 
 
 def check_dense_stride(spec: Signature, stride: int) -> None:
@@ -44,8 +45,10 @@ class DTNet(Paradigm):
     blocks' convolutions, 3 as published, or 1: an iteration then sees no farther than its recall
     does, one site to each side, and has to find rules that are local. stride: of the projection and
     the recall of the input; over 1 only where the answer is not dense. lipschitz: over 0 and below
-    1, with recall, two states of a problem come nearer to each other by at least that factor with
-    every step, so that there is one fixed point and every start ends in it; 0 for no bound.
+    1, with recall, the largest norm of the recall's convolution, where those of the blocks have at
+    most 1; 0 for no bound. norm: one of `lipschitz.NORMS`. With "matrix", as published, the bound
+    is not one on steps; with "board" two states of a problem come nearer to each other by at least
+    that factor with every step, so that there is one fixed point and every start ends in it.
     ValueError for values that make no sense.
     """
 
@@ -63,6 +66,7 @@ class DTNet(Paradigm):
         kernel: int = 3,
         stride: int = 1,
         lipschitz: float = 0.0,
+        norm: str = "matrix",
     ) -> None:
         super().__init__()
         dims = spec.spatial_dims
@@ -80,7 +84,9 @@ class DTNet(Paradigm):
             raise ValueError(
                 f"lipschitz must be from 0 to below 1, 0 without recall, not {lipschitz}"
             )
-        block = InterpolatedBlock if lipschitz else ResidualBlock
+        if norm not in NORMS:
+            raise unknown_name("norm", norm, NORMS)
+        block = partial(InterpolatedBlock, norm=norm) if lipschitz else ResidualBlock
         blocks = 1 if tied else iterations
         self.train_iterations = iterations
         self.max_iterations = None if blocks == 1 else blocks
@@ -93,7 +99,7 @@ class DTNet(Paradigm):
         )
         self.recall = Recall(dims, width, spec.in_channels, stride) if recall else None
         if self.recall is not None and lipschitz:
-            bounded(self.recall.state, lipschitz)
+            bounded(self.recall.state, lipschitz, norm)
         # As published, where the recall's convolution is the first of the block.
         self.recurrent_parts = ("recurrent", "recall") if recall else ("recurrent",)
         # The published 1d recall is followed by a ReLU, the 2d one is not.
@@ -154,8 +160,8 @@ dt_net_recall = partial(DTNet, recall=True, tied=True)
 """DT-net whose every repetition sees the input again."""
 
 dt_net_lipschitz = partial(DTNet, recall=True, tied=True, lipschitz=0.95)
-"""DT-L: `dt_net_recall` whose step is a contraction (norms of its convolutions are bounded, ELU,
-shortcuts interpolate), without the published norms of batches."""
+"""DT-L: `dt_net_recall` with convolutions of bounded norm, ELU and shortcuts that interpolate,
+without the published norms of batches. A contraction with `norm="board"`."""
 
 feed_forward = partial(DTNet, recall=False, tied=False)
 """The twin of `dt_net` with distinct blocks (one for each of `iterations`)."""

@@ -90,9 +90,9 @@ class PrefixSums(Task):
         train_difficulty=32,
         difficulty_label="length",
     )
-    # Chosen on problems of seed 77, training seeds 105 to 128, all of which learn (docs/recipes.md):
-    # at a rate of 3e-3 in batches of 24 one of ten did not. With smoothed labels networks stay
-    # right for 64 iterations.
+    # Chosen on problems of seed 77, training seeds 105 to 128, all of which learn
+    # (docs/recipes.md): at a rate of 3e-3 in batches of 24 one of ten did not. With smoothed labels
+    # networks stay right for 64 iterations.
     presets = {
         "smoke": {"train_difficulty": 16, "test_difficulties": (16, 24, 32)},
         "quick": {

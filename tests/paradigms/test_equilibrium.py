@@ -24,7 +24,7 @@ def step_to_the_last_digit(model, x, iterations, state=None):
 def test_the_norm_of_a_convolution_is_that_of_all_frequencies(dims, kernel):
     torch.manual_seed(0)
     conv = torch.nn.Conv1d if dims == 1 else torch.nn.Conv2d
-    layer = bounded(conv(6, 6, kernel, padding=kernel // 2, bias=False), 0.7)
+    layer = bounded(conv(6, 6, kernel, padding=kernel // 2, bias=False), 0.7, "board")
     with torch.no_grad():
         for _ in range(200):  # training passes
             layer.weight  # noqa: B018
@@ -33,6 +33,19 @@ def test_the_norm_of_a_convolution_is_that_of_all_frequencies(dims, kernel):
     waves = torch.fft.fftn(weight, s=(64,) * dims, dim=tuple(range(2, 2 + dims)))
     norm = torch.linalg.matrix_norm(waves.flatten(2).permute(2, 0, 1), 2).max()
     assert 0.7 * 0.999 <= norm.item() <= 0.7 * 1.03
+
+
+@pytest.mark.parametrize(("dims", "kernel"), [(1, 3), (2, 1), (2, 3)])
+def test_the_published_norm_is_that_of_the_weights_as_a_matrix(dims, kernel):
+    torch.manual_seed(0)
+    conv = torch.nn.Conv1d if dims == 1 else torch.nn.Conv2d
+    layer = bounded(conv(6, 5, kernel, padding=kernel // 2, bias=False), 0.7)
+    with torch.no_grad():
+        for _ in range(200):  # training passes
+            layer.weight  # noqa: B018
+    layer.eval()
+    norm = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item()
+    assert norm == pytest.approx(0.7, rel=1e-3)
 
 
 @settings(max_examples=10, deadline=None)
@@ -45,7 +58,7 @@ def test_the_norm_of_a_convolution_is_that_of_all_frequencies(dims, kernel):
 def test_any_two_states_come_nearer(lipschitz, kernel, task, seed):
     torch.manual_seed(seed)
     problems = load_task(task)
-    options = {"lipschitz": lipschitz, "kernel": kernel, "width": 8, "iterations": 3}
+    options = {"lipschitz": lipschitz, "norm": "board", "kernel": kernel, "width": 8}
     model = build_paradigm("dt_net_lipschitz", problems.spec, **options).eval()
     x = problems.sample(9 if task == "maze" else 20, 2, seed=seed).inputs
     one = step_to_the_last_digit(model, x, 1)
@@ -57,7 +70,8 @@ def test_any_two_states_come_nearer(lipschitz, kernel, task, seed):
 
 def test_every_start_ends_in_one_state():
     torch.manual_seed(0)
-    model = build_paradigm("dt_net_lipschitz", load_task("maze").spec, width=8).eval()
+    spec = load_task("maze").spec
+    model = build_paradigm("dt_net_lipschitz", spec, width=8, norm="board").eval()
     x = load_task("maze").sample(9, 3).inputs
     one = step_to_the_last_digit(model, x, 300)
     noise = one.map(lambda part: 5 * torch.randn_like(part))
@@ -94,6 +108,8 @@ def test_a_bound_wants_recall_and_to_be_below_one(name, options):
         build_paradigm(name, spec, **options)
     with pytest.raises(ValueError, match="lipschitz"):
         build_paradigm("dt_net_recall", spec, lipschitz=1.0)
+    with pytest.raises(ValueError, match="norm"):
+        build_paradigm("dt_net_recall", spec, lipschitz=0.5, norm="largest")
 
 
 # --- deq
