@@ -20,18 +20,18 @@ _EARLIER: dict[str, Overrides] = {
 
 
 def earlier(task: str, paradigms: tuple[str, ...]) -> Overrides:
-    """The settings of a quick arm, under its own. ValueError where some of the paradigms have a
-    rate of their own and some have not."""
+    """The settings of a quick arm, under its own. ValueError where some of the paradigms have
+    another rate by their own recipe than others."""
     from paradigms import paradigm_recipe
     from tasks import load_task
 
     found = dict(_EARLIER.get(task, {}))
-    if ("train", "learning_rate") in found:
+    rate = found.get(("train", "learning_rate"))
+    if rate is not None:
         spec = load_task(task).spec
-        rates = {"learning_rate" in paradigm_recipe(p, "quick", spec).get("train", {})
-                 for p in paradigms}  # fmt: skip
+        recipes = [paradigm_recipe(p, "quick", spec).get("train", {}) for p in paradigms]
+        rates = {recipe.get("learning_rate", rate) for recipe in recipes}
         if len(rates) > 1:
             raise ValueError(f"{', '.join(paradigms)} on {task} need arms of their own")
-        if rates == {True}:
-            del found["train", "learning_rate"]
+        found["train", "learning_rate"] = rates.pop()
     return found
