@@ -181,7 +181,7 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     found = {"options": {"width": width, "iterations": 16 if spec.dense else 8, **stride}}
     if preset == "quick" and spec.dense and "feed_forward" in name:
         # On mazes they learn later than what repeats one block, on strings only at a higher rate.
-        found["train"] = {"steps": 2000} if spec.spatial_dims == 2 else {"learning_rate": 3e-3}
+        found["train"] = {"steps": 1700} if spec.spatial_dims == 2 else {"learning_rate": 3e-3}
     if large and preset == "quick":
         # They stay at chance on such images: training ends once validation says so.
         found["train"] = {"batch_size": 24, "patience": 4, "validate_every": 100}

@@ -249,5 +249,5 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """
     train = {"alpha": 0.0, "learning_rate": 1e-3 if preset == "paper" else 3e-3}
     if preset == "quick" and spec.dense and spec.spatial_dims == 2:
-        train["steps"] = 3000
+        train["steps"] = 2700
     return {"train": train}
