@@ -178,7 +178,9 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     if preset == "paper":
         return {"options": stride if large else {}}
     width = 32 if spec.spatial_dims == 2 else 64
-    found = {"options": {"width": width, "iterations": 16 if spec.dense else 8, **stride}}
+    found: dict[str, Any] = {
+        "options": {"width": width, "iterations": 16 if spec.dense else 8, **stride}
+    }
     if preset == "quick" and spec.dense and "feed_forward" in name:
         # On mazes they learn later than what repeats one block, on strings only at a higher rate.
         found["train"] = {"steps": 1700} if spec.spatial_dims == 2 else {"learning_rate": 3e-3}
