@@ -20,6 +20,7 @@ from reports.figures.drawing import Style
 from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
 from reports.narrative.answer import answer
+from reports.narrative.summary import summary
 from reports.page import tables
 from reports.page.axes import axes_parts
 from reports.page.ledger import read_ledger
@@ -159,6 +160,7 @@ def _section_part(
         "id": prefix,
         "name": section.name,
         "answer": answer(section),
+        "summary": summary(section),
         "columns": ["solved"] if only else [section.label(d) for d in section.difficulties],
         "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,

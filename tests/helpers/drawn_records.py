@@ -69,6 +69,31 @@ def drawn_tasks(draw, several_trained: bool = False) -> list[dict]:
     return tasks
 
 
+def one_task(*runs, n=1000, chance=0.0, degrees=2) -> list[dict]:
+    """A task as `drawn_tasks` draws it: runs are (label, accuracies from easy to hard, what else is
+    unlike)."""
+    ends = {"dt_net": None, "feed_forward": 16}
+    made = [
+        {
+            "label": label,
+            "parameters": 1000,
+            "end": ends[label],
+            "kept": 1.0,
+            "size": 1000,
+            "seed": 0,
+            "status": "complete",
+            "trained": 0,
+            "settled": 0,
+            "spike": 1.0,
+            "accuracy": dict(enumerate(accuracies)),
+            **more,
+        }
+        for label, accuracies, more in runs
+    ]
+    facts = {"name": "maze", "degrees": degrees, "n": n, "chance": chance, "plain": False}
+    return [{**facts, "runs": made}]
+
+
 def write_drawn(out: Path, tasks: list[dict]) -> Path:
     """A results folder of what was drawn."""
     rows = []

@@ -119,7 +119,9 @@ def read_page(page: str) -> Page:
     parts = re.findall(r'<section id="([^"]+)"[^>]*>(.*?)</section>', page, re.DOTALL)
     answer = dict(parts)["answer"]
     tasks = {key: _task(part) for key, part in parts if re.fullmatch(r"t\d+", key)}
-    for key, said in re.findall(r'<h3><a href="#(\w+)">.*?<ul>(.*?)</ul>', answer, re.DOTALL):
+    for key, said in re.findall(
+        r'<(?:h3|summary)><a href="#(\w+)">[^<]*</a>[^<]*</\w+>\s*<ul>(.*?)</ul>', answer, re.DOTALL
+    ):
         tasks[key].said = [plain(li) for li in re.findall(r"<li>(.*?)</li>", said, re.DOTALL)]
     runs = _table(page, "Runs")
     rows = [[plain(content) for _, content in _fields(row)] for row in _rows(runs)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 from commands import TESTS
-from drawn_records import drawn_tasks, write_drawn
+from drawn_records import drawn_tasks, one_task, write_drawn
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from made_records import page_of
@@ -75,31 +75,6 @@ def test_no_sentence_goes_beyond_its_table(tmp_path_factory, tasks):
 def test_no_sentence_compares_networks_trained_on_different_difficulties(tmp_path_factory, tasks):
     page = read_page(page_of(write_drawn(tmp_path_factory.mktemp("drawn"), tasks)))
     assert [f for f in faults(page) if f.startswith("alike")] == []
-
-
-def one_task(*runs, n=1000, chance=0.0, degrees=2) -> list[dict]:
-    """A task as `drawn_tasks` draws it: runs are (label, accuracies from easy to hard, what else is
-    unlike)."""
-    ends = {"dt_net": None, "feed_forward": 16}
-    made = [
-        {
-            "label": label,
-            "parameters": 1000,
-            "end": ends[label],
-            "kept": 1.0,
-            "size": 1000,
-            "seed": 0,
-            "status": "complete",
-            "trained": 0,
-            "settled": 0,
-            "spike": 1.0,
-            "accuracy": dict(enumerate(accuracies)),
-            **more,
-        }
-        for label, accuracies, more in runs
-    ]
-    facts = {"name": "maze", "degrees": degrees, "n": n, "chance": chance, "plain": False}
-    return [{**facts, "runs": made}]
 
 
 def read(out, tasks):
