@@ -6,54 +6,14 @@ Colours are CSS variables, so that one picture serves light, dark and print.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from html import escape
 from typing import Any
 
 from reports.figures.figure_model import Axis, Figure, Line, Panel, short
+from reports.figures.styles import MARKERS, Style
 from reports.read.formats import human
 
-#: Okabe and Ito 2008, without the yellow that white paper swallows; a lighter set for dark screens.
-COLOURS_LIGHT = ["#0072b2", "#d55e00", "#009e73", "#c2629b", "#c98a00", "#4aa8e0", "#6b6b6b"]
-COLOURS_DARK = ["#5aa9f0", "#f5814a", "#2cc9a0", "#e89cc9", "#f0b53c", "#9bdcff", "#b9b9b9"]
-#: Plotly's names, and outlines in a box of -1..1.
-MARKERS = [
-    ("circle", "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z"),
-    ("square", "M-.9-.9H.9V.9H-.9Z"),
-    ("triangle-up", "M0-1.15L1.1.8H-1.1Z"),
-    ("diamond", "M0-1.25L1.25 0L0 1.25L-1.25 0Z"),
-    ("triangle-down", "M0 1.15L1.1-.8H-1.1Z"),
-    ("cross", "M-.4-1.1H.4V-.4H1.1V.4H.4V1.1H-.4V.4H-1.1V-.4H-.4Z"),
-    ("hexagon", "M0-1.1L.95-.55V.55L0 1.1L-.95.55V-.55Z"),
-    ("x", "M-1.1-.55L-.55-1.1L0-.55L.55-1.1L1.1-.55L.55 0"
-          "L1.1.55L.55 1.1L0 .55L-.55 1.1L-1.1.55L-.55 0Z"),
-]  # fmt: skip
-DASHES = [("solid", ""), ("dash", "7 4"), ("dot", "2 3"), ("dashdot", "8 3 2 3")]
 MOST_BARS = 12  # points a line may have to get an error bar and a marker each, not a band
-
-
-@dataclass(frozen=True)
-class Style:
-    """How a series looks everywhere on the page: places in the lists above."""
-
-    index: int
-
-    @property
-    def colour(self) -> int:
-        return self.index % len(COLOURS_LIGHT)
-
-    @property
-    def marker(self) -> int:
-        return self.index % len(MARKERS)
-
-    @property
-    def dash(self) -> int:
-        return self.index // len(COLOURS_LIGHT) % len(DASHES)
-
-    @property
-    def dash_svg(self) -> str:
-        dash = DASHES[self.dash][1]
-        return f' stroke-dasharray="{dash}"' if dash else ""
 
 
 def figure_data(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure as Sheet
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from reports.figures.catalogue import figures_of
-from reports.figures.drawing import COLOURS_LIGHT, MOST_BARS, Style
+from reports.figures.drawing import MOST_BARS
 from reports.figures.figure_model import Axis, Figure, Line, Panel
+from reports.figures.styles import COLOURS_LIGHT, Style, styles_of
 from reports.read.formats import human
 from reports.read.load import Records
 
@@ -34,8 +35,7 @@ def export_figures(records: Records, folder: str | Path) -> list[Path]:
     fails."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    names = list(dict.fromkeys(records.rows["series"]))
-    styles = {name: Style(i) for i, name in enumerate(names)}
+    styles = styles_of(records.rows)
     written = []
     for name, figure in figures_of(records).items():
         with matplotlib.rc_context(_STYLE):

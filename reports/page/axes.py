@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.figures.drawing import Style
+from reports.figures.styles import Style
 from reports.read.formats import count, points, span
 from reports.read.load import Records
 from reports.read.rules import interval_note

@@ -14,11 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.figures import answer_frames, drawing
+from reports.figures import styles as looks
 from reports.figures.answer_frames import AnswerFrames, PerturbedFrames
 from reports.figures.catalogue import overview, section_figures
-from reports.figures.drawing import Style
 from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
+from reports.figures.styles import Style, styles_of
 from reports.narrative.answer import answer
 from reports.narrative.summary import summary
 from reports.page import tables
@@ -41,8 +42,7 @@ LARGEST_PLAIN = 8192  # bytes of a CSV file that stands in the page as it is
 def render(records: Records) -> str:
     """The whole page as text."""
     shown = sections(records.rows)
-    names = list(dict.fromkeys(records.rows["series"]))
-    styles = {name: Style(i) for i, name in enumerate(names)}
+    styles = styles_of(records.rows)
     notes = list(records.notes)
     top = overview(shown, "overview")
     parts = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(shown)]
@@ -50,10 +50,10 @@ def render(records: Records) -> str:
     data = {
         "series": [{"name": n, "marker": s.marker, "dash": s.dash, "colour": s.colour}
                    for n, s in styles.items()],
-        "light": drawing.COLOURS_LIGHT,
-        "dark": drawing.COLOURS_DARK,
-        "markers": [name for name, _ in drawing.MARKERS],
-        "dashes": [name for name, _ in drawing.DASHES],
+        "light": looks.COLOURS_LIGHT,
+        "dark": looks.COLOURS_DARK,
+        "markers": [name for name, _ in looks.MARKERS],
+        "dashes": [name for name, _ in looks.DASHES],
         "bars": drawing.MOST_BARS,
         "figures": {f.key: drawing.figure_data(f, styles) for f in figures},
     }  # fmt: skip
@@ -72,8 +72,8 @@ def render(records: Records) -> str:
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
         plotly=Markup(_plotly_source()),
-        light=drawing.COLOURS_LIGHT,
-        dark=drawing.COLOURS_DARK,
+        light=looks.COLOURS_LIGHT,
+        dark=looks.COLOURS_DARK,
         row_length=ROW,
     )  # fmt: skip
 

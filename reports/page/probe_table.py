@@ -9,8 +9,8 @@ from typing import Any, TypedDict
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from reports.figures.drawing import Style
 from reports.figures.examples import png_uri
+from reports.figures.styles import Style
 from reports.read.formats import count, percent, points
 from reports.read.load import Records
 from reports.read.probes import (

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from foundations.measures import aggregate
-from reports.figures.drawing import Style
+from reports.figures.styles import Style
 from reports.read.formats import count, percent
 from reports.read.load import Records, Run
 from reports.read.rules import by_rule, main_rule

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foundations.measures import area_under, converged_share, samples_to_reach
-from reports.figures.drawing import Style
+from reports.figures.styles import Style
 from reports.read.formats import count, flops, human, percent, points, span
 from reports.read.load import Run
 from reports.read.rules import ORACLE, RULES, oracle, peaks

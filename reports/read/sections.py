@@ -205,18 +205,22 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     )
 
 
+def goes_on(rows: pd.DataFrame) -> dict[str, bool | None]:
+    """By series whether the network could iterate on, None where the records do not tell."""
+    ends = rows.groupby("series")["max_iterations"].max()
+    # A network that goes on has no largest number of iterations; one measured once cannot be told.
+    steps = rows[rows["exit_rule"] == "fixed"].groupby("series")["iterations"].nunique()
+    return {
+        str(s): None if np.isnan(end) and steps.get(s, 0) < 2 else bool(np.isnan(end))
+        for s, end in ends.items()
+    }
+
+
 def _section(name: str, rows: pd.DataFrame, rule: str) -> Section:
     largest = rows.groupby("series")["train_samples"].transform("max")
     main = rows[(rows["train_samples"] == largest) | largest.isna()]
     measured = rows[rows["accuracy"].notna()]
     labels = dict(zip(measured["test_difficulty"], measured["difficulty_label"], strict=True))
-    ends = rows.groupby("series")["max_iterations"].max()
-    # A network that goes on has no largest number of iterations; one measured once cannot be told.
-    steps = rows[rows["exit_rule"] == "fixed"].groupby("series")["iterations"].nunique()
-    recurrent = {
-        str(s): None if np.isnan(end) and steps.get(s, 0) < 2 else bool(np.isnan(end))
-        for s, end in ends.items()
-    }
     ruled = aggregate(by_rule(main), ["series", "test_difficulty", "rule"], each=True)
     cells = zip(ruled["rule"], accuracies(ruled), strict=True)
     return Section(
@@ -230,7 +234,7 @@ def _section(name: str, rows: pd.DataFrame, rule: str) -> Section:
         labels={float(k): str(v) for k, v in labels.items()},
         train_difficulties=sorted(rows["train_difficulty"].dropna().unique()),
         chance=float(rows["chance"].max()),
-        recurrent=recurrent,
+        recurrent=goes_on(rows),
         rule=rule,
         elsewhere=bool((rows["test_task"] != rows["task"]).any()),
     )

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from made_records import make_records, page_of, rewrite, sections_of, table_of
 
-from reports.figures.drawing import Style
+from reports.figures.styles import Style
 from reports.page.axes import axes_parts
 from reports.read.load import load_records
 

@@ -7,7 +7,7 @@ from made_records import make_records, sections_of, table_of
 
 from foundations.measures import samples_to_reach
 from reports.figures.catalogue import section_figures
-from reports.figures.drawing import Style
+from reports.figures.styles import Style
 from reports.page.tables import accuracy_table, samples_table
 
 

@@ -28,9 +28,9 @@ from foundations.statistics import wilson
 from reports import build_report
 from reports.__main__ import main as report_main
 from reports.figures.catalogue import figures_of, section_figures
-from reports.figures.drawing import Style
 from reports.figures.examples import png_uri, read_examples
 from reports.figures.paper import export_figures
+from reports.figures.styles import Style
 from reports.narrative.answer import answer, reach
 from reports.page.difference import changes
 from reports.page.tables import speed_table

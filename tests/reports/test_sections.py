@@ -21,7 +21,7 @@ from foundations.records.made import Made
 from foundations.records.result import Result
 from foundations.records.spec import RunSpec
 from reports.figures.catalogue import figures_of, section_figures
-from reports.figures.drawing import Style
+from reports.figures.styles import Style
 from reports.narrative.answer import answer
 from reports.page.runs import runs_table
 from reports.read.load import load_records

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports.figures.drawing import Style
 from reports.figures.exits import exits_figure
+from reports.figures.styles import Style
 from reports.page.tables import stopping_table
 from reports.read.load import Run
 from reports.read.sections import Accuracy
