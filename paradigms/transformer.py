@@ -132,8 +132,11 @@ looped_transformer = partial(Transformer, name="looped_transformer", tied=True, 
 def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """What a study of that size uses: `options` of the network and fields of the `train` recipe."""
     side = max(spec.size or (0,))
-    options: dict[str, Any] = {} if spec.dense or side <= 16 else {"stride": max(side // 16, 2)}
+    # Images of one answer as patches, at most 16 a side.
+    options: dict[str, Any] = {} if spec.dense else {"stride": max(side // 16, 2)}
     train: dict[str, Any] = {"alpha": 0.0, "learning_rate": 1e-3}
+    if preset == "quick" and spec.dense and spec.spatial_dims == 1:
+        train["steps"] = 3000  # attention learns strings late: docs/paradigms.md
     if preset == "paper":
         return {"options": options | {"width": 256, "iterations": 12}, "train": train}
     return {"options": options | {"width": 48, "iterations": 6}, "train": train}

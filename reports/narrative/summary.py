@@ -8,13 +8,18 @@ its 95 % interval lies above all intervals of the other family there.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from reports.read.formats import human, percent, points
 from reports.read.sections import Accuracy, Section, accuracies
 
 RECURRENT, FEED_FORWARD = "recurrent", "feed-forward"
+COLUMNS = (
+    "who extrapolates",
+    "fewest training samples",
+    "fewest parameters",
+    "recurrence is unnecessary",
+)
 FAMILIES = {True: RECURRENT, False: FEED_FORWARD}
 
 
@@ -27,9 +32,9 @@ class Cell(NamedTuple):
     basis: str = ""
 
 
-@dataclass(frozen=True)
-class Row:
-    """What one section says to the question. name: of the section. The others: its cells."""
+class Row(NamedTuple):
+    """What one section says to the question. name: of the section. The others: its cells, under
+    `COLUMNS`."""
 
     name: str
     extrapolates: Cell

@@ -21,7 +21,7 @@ from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
 from reports.figures.styles import Style, styles_of
 from reports.narrative.answer import answer
-from reports.narrative.summary import summary
+from reports.narrative.summary import COLUMNS, summary
 from reports.page import tables
 from reports.page.axes import axes_parts
 from reports.page.ledger import read_ledger
@@ -61,6 +61,7 @@ def render(records: Records) -> str:
         study=_study_part(records),
         series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
         overview=top,
+        summary_columns=COLUMNS,
         parts=parts,
         axes=axes_parts(records, styles),
         runs=runs_table(records, shown, styles),
