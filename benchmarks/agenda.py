@@ -13,7 +13,7 @@ from comparisons.planning.match import network_of
 from comparisons.planning.overrides import Overrides
 from comparisons.studies import STUDIES, load_study, plan_studies
 from comparisons.studies.evidence import Evidence, RunSelector
-from comparisons.studies.verdicts import judge
+from comparisons.studies.finding import judge
 from foundations.records.result import Result
 from foundations.records.spec import EvaluationSpec, RunSpec, canonical
 from paradigms.base import count_parameters
@@ -96,7 +96,7 @@ def questions(
     for name, runs in of_study.items():
         for claim in load_study(name).claims:
             looking = _Looking(runs)
-            judge(claim.check, looking)
+            judge(claim.check_at(preset), looking)
             chosen = tuple(_tested(spec, most_tested) for spec in looking.found.values())
             if chosen:
                 found.append(Question(claim.id, name, chosen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Mapping
 
     from comparisons.planning.plan import Plan
     from foundations.records.spec import RunSpec
@@ -70,6 +72,11 @@ def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSp
     preset = options.preset or DEFAULT_PRESET
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
+    if options.until_decided is not None:
+        if not options.until_decided > 0:
+            raise ValueError(f"--until-decided must be over 0 hours, not {options.until_decided}")
+        if options.seeds:
+            raise ValueError("--until-decided adds seeds itself: leave out --seeds")
     data = Path(options.data_dir) if options.data_dir else None
     plan, of_study = plan_studies(names, preset, options.seeds, settings_of(options), data)
     title = "Every study" if options.study == ALL else load_study(options.study).summary
@@ -123,6 +130,8 @@ def main(argv: list[str] | None = None) -> int:
         check_launch(options.distribute)
         if options.study:
             plan, of_study, title = study_plan(options)
+        elif options.until_decided is not None:
+            raise ValueError("--until-decided is of published claims: name a --study")
         else:
             request, title = make_request(options)
             plan, of_study = make_plan(request), {}
@@ -177,9 +186,11 @@ def _run(
             plan, untried = search(
                 plan, out, options.search, widths=widths, command=command, **ways
             )
-        unfinished, report = run_study(
-            plan, out, command, title, track=options.track, of_study=of_study, **ways
-        )
+        studied = partial(run_study, out=out, command=command, title=title, track=options.track)
+        if options.until_decided is not None:
+            unfinished, report = _until_decided(partial(studied, **ways), out, command, options)
+        else:
+            unfinished, report = studied(plan, of_study=of_study, **ways)
     except LaunchError as error:
         print(f"compare.py: {error}", file=sys.stderr)
         return USAGE
@@ -192,3 +203,29 @@ def _run(
     if rank == 0:
         print(f"report: {report}")
     return 1 if (unfinished or untried) and rank == 0 else 0
+
+
+def _until_decided(
+    studied: Callable[..., tuple[int, Path]], out: Path, command: str, options: argparse.Namespace
+) -> tuple[int, Path]:
+    """Run studies until their claims are told. studied: `run_study` but for the plan and the runs
+    of each study. Returns runs not finished and the report."""
+    from comparisons.execution.deciding import planner, until_decided, write_standings
+    from comparisons.execution.launch import LaunchError, process_place
+    from reports import build_report
+
+    if process_place()[1] > 1:
+        raise LaunchError("--until-decided starts its own workers: start it with python alone")
+    preset = options.preset or DEFAULT_PRESET
+    data = Path(options.data_dir) if options.data_dir else None
+    planned = planner(preset, settings_of(options), data)
+    unfinished = []
+
+    def run(plan: Plan, of_study: Mapping[str, tuple[RunSpec, ...]]) -> int:
+        unfinished.append(studied(plan, of_study=of_study)[0])
+        return unfinished[-1]
+
+    names = studies_named(options.study)
+    stand = until_decided(names, preset, options.until_decided, out, planned, run)
+    write_standings(out, preset, stand, planned, command)
+    return sum(unfinished), build_report(out)

@@ -145,6 +145,15 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
         metavar="NAME",
         help="instead: published figures or tables by the name of their study, or all (see --list)",
     )
+    group.add_argument(
+        "--until-decided",
+        type=float,
+        metavar="HOURS",
+        help=(
+            "of --study: add seeds, first where a verdict is nearest, until every claim is told or"
+            " the time is over (3, 5, 8, 12 and 20 seeds; see docs/studies.md)"
+        ),
+    )
     group.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
     group.add_argument(
         "--seeds", type=_integers(0, "seeds"), help="of initialisation and order, e.g. 0,1,2"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from comparisons.planning.overrides import Overrides, combinations, of_group
-from comparisons.planning.presets import PRESETS
+from comparisons.planning.presets import LIKE, PRESETS
 from foundations.errors import Unsuitable, unknown_name
 from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, check_limits, typed
 
@@ -71,7 +71,24 @@ def _task_preset(task: str, preset: str) -> Mapping[str, Any]:
     """What a task has of its own for a size of study."""
     from tasks import task_class
 
-    return task_class(task).presets.get(preset, {})
+    presets = task_class(task).presets
+    if preset in presets or preset not in LIKE:
+        return presets.get(preset, {})
+    like = {k: v for k, v in presets.get(LIKE[preset], {}).items() if k != "train_samples"}
+    return _without_budgets(like, preset)
+
+
+def _without_budgets(values: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """Recipes of a task or a network, less what a preset of `LIKE` has for all of them."""
+    if preset not in LIKE:
+        return dict(values)
+    own = PRESETS[preset]
+    return {
+        group: {k: v for k, v in of.items() if k not in own[group]}
+        if group in ("train", "evaluation")
+        else of
+        for group, of in values.items()
+    }
 
 
 def _loaded_task(
@@ -112,7 +129,8 @@ def _transfer_options(
 
 def transfer_difficulties(task: Task, preset: str) -> tuple[Difficulty, ...]:
     """The difficulties of a task on which networks trained on another are tested."""
-    return tuple(task.presets.get(preset, {}).get("test_difficulties", task.spec.difficulties))
+    of_task = _task_preset(task.spec.name, preset)
+    return tuple(of_task.get("test_difficulties", task.spec.difficulties))
 
 
 class Elsewhere(NamedTuple):
@@ -172,7 +190,8 @@ def make_spec(
     from tasks import load_task
 
     task, task_options, difficulty = _loaded_task(task_name, preset, values)
-    of_task, recipe = _task_preset(task_name, preset), paradigm_recipe(paradigm, preset, task.spec)
+    of_task = _task_preset(task_name, preset)
+    recipe = _without_budgets(paradigm_recipe(paradigm, preset, task.spec), preset)
     train: dict[str, Any] = {"validation_samples": TrainSpec.validation_samples}
     evaluation: dict[str, Any] = {"samples": EvaluationSpec.samples}
     for layer in (PRESETS[preset], of_task, recipe):

@@ -23,6 +23,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "train": {"steps": 2000},
         "evaluation": {"samples": 1000, "iterations": 64},
     },
+    "standard": {
+        "summary": "a night on a CPU for a study: small networks trained until they are trained",
+        "seeds": (0, 1, 2, 3, 4),
+        "train_samples": (50_000,),
+        "train": {
+            "steps": 10_000,
+            "warmup_steps": 200,
+            "validate_every": 250,
+            "validation_samples": 1000,
+            "patience": 10,
+        },
+        "evaluation": {"samples": 1000, "iterations": 128},
+    },
     "paper": {
         "summary": "the published sizes, for a GPU",
         "seeds": (0, 1, 2, 3, 4),
@@ -37,6 +50,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "evaluation": {"samples": 10_000, "iterations": 500},
     },
 }
+
+#: Presets with the problems and networks of another, whose own budgets (all of "train" and
+#: "evaluation" above) go over those of task and network, so that all arms have the same.
+LIKE = {"standard": "quick"}
 
 DEFAULT_TASKS = ("maze", "prefix_sums")
 DEFAULT_PARADIGMS = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18")

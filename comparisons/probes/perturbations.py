@@ -62,13 +62,18 @@ OF_STATES: dict[str, Callable[[Tensor, Sequence[torch.Generator]], Tensor]] = {
 SWAP = "other"
 
 
+#: After the name of a change of problems: the state too is that of the first iteration, as a
+#: control of what the network makes of the changed problem with no answer to another before.
+AFRESH = ":afresh"
+
+
 def check_perturbation(name: str) -> None:
     """ValueError names the known ones, nearest first: those of states, and those of problems that
-    any task offers."""
+    any task offers, which may end in `AFRESH`."""
     if name in OF_STATES or name == SWAP:
         return
     offered = {known: None for task in TASKS for known in task_class(task).perturbations}
-    if name not in offered:
+    if name.removesuffix(AFRESH) not in offered:
         raise unknown_name("perturbation", name, [*OF_STATES, SWAP, *offered])
 
 
@@ -115,11 +120,11 @@ class Halfway:
             return self.batch, perturbed(self.state, name, self.seed, self.indices)
         if name == SWAP:
             return (self.batch, self._of_the_next()) if self.count > 1 else None
-        task = self.session.task
-        if name not in task.perturbations:
+        task, changes = self.session.task, name.removesuffix(AFRESH)
+        if changes not in task.perturbations:
             return None
-        changed = task.perturb(self.batch, self.indices, self.seed, name)
-        return fast_layout(changed), self.state
+        changed = fast_layout(task.perturb(self.batch, self.indices, self.seed, changes))
+        return changed, self.state if changes == name else self.session.model.encode(changed.inputs)
 
     def _of_the_next(self) -> State:
         """The state of problem i + 1 for each problem i, of the first for the last, whatever the

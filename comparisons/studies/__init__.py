@@ -20,7 +20,7 @@ from foundations.errors import unknown_name
 from foundations.registry import Registry
 
 if TYPE_CHECKING:
-    from comparisons.studies.verdicts import Check
+    from comparisons.studies.finding import Check
     from foundations.records.spec import RunSpec
 
 STUDIES = Registry(
@@ -29,7 +29,7 @@ STUDIES = Registry(
         "s21-depth": "comparisons.studies.s21:DEPTH",
         "s21-sizes": "comparisons.studies.s21:SIZES",
         "s21-exits": "comparisons.studies.s21:EXITS",
-        "s21-images": "comparisons.studies.s21:IMAGES",
+        "s21-images": "comparisons.studies.s21_images:IMAGES",
         "le-pathfinder": "comparisons.studies.le:PATHFINDER",
         "le-techniques": "comparisons.studies.le:TECHNIQUES",
         "yy-lottery": "comparisons.studies.yy:LOTTERY",
@@ -49,7 +49,7 @@ CLAIMS = {
     "S21-F7-depth-maze": "s21-depth",
     "S21-F8-generalise": "s21-depth",
     "S21-F3-depth": "s21-depth",
-    "S21-F13-images": "s21-depth",
+    "S21-F13-images": "s21-images",
     "S21-T5-sizes": "s21-sizes",
     "S21-F9-exit": "s21-exits",
     "S21-F11-exit": "s21-exits",
@@ -84,7 +84,8 @@ CLAIMS = {
 class Claim:
     """id: of a published figure or statement; source: where; text: what was said, in our words.
     check: of the records. scale: in what a quick study is smaller than the published one, "" where
-    it is not. figure: which of the report's figures shows it, by kind."""
+    it is not. figure: which of the report's figures shows it, by kind. at, scales: check and scale
+    of other presets, where they look at other runs than a quick study."""
 
     id: str
     source: str
@@ -92,6 +93,16 @@ class Claim:
     check: Check
     scale: str = ""
     figure: str = "difficulty"
+    at: Mapping[str, Check] = field(default_factory=dict)
+    scales: Mapping[str, str] = field(default_factory=dict)
+
+    def check_at(self, preset: str) -> Check:
+        """The check of the records of a preset."""
+        return self.at.get(preset, self.check)
+
+    def scale_at(self, preset: str) -> str:
+        """In what a study of a preset is smaller than the published one."""
+        return self.scales.get(preset, self.scale if preset in ("smoke", "quick") else "")
 
 
 @dataclass(frozen=True)
@@ -108,8 +119,8 @@ class Scale:
 
 @dataclass(frozen=True)
 class Arm:
-    """Paradigms compared on tasks under settings of their own. scales: by preset, "quick" or
-    "paper"; a preset that is not among them is without this arm."""
+    """Paradigms compared on tasks under settings of their own. scales: by preset, "quick",
+    "standard" or "paper"; a preset that is not among them is without this arm."""
 
     tasks: tuple[str, ...]
     paradigms: tuple[str, ...]
@@ -226,7 +237,8 @@ def plan_studies(
                 skipped.append(f"{name} on {', '.join(request.tasks)}: {error}")
                 continue
             runs |= {spec.run_id: spec for spec in plan.runs}
-            of_study[name] += plan.runs
+            there = {spec.run_id for spec in of_study[name]}
+            of_study[name] += tuple(spec for spec in plan.runs if spec.run_id not in there)
             skipped += plan.skipped
     if not runs:
         raise ValueError("; ".join(skipped))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,15 +17,18 @@ from foundations.measures import peak
 from foundations.records.made import Made
 from foundations.records.result import Result
 from foundations.records.spec import RunSpec
+from foundations.statistics import steps_to_reach
 
 FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
 class RunSelector:
-    """Which runs and which of their rows. settings: values that a run has, a Sweep for any of
-    several, None for an option left at its default; difficulty: tested on, None for the trained
-    one; iterations: only for the rule "fixed", "trained" for as many as in training."""
+    """Which runs (of "smoke", with fewer samples, too) and which of their rows. settings: values
+    that a run has, a Sweep for any of several, None for an option left at its default; difficulty:
+    tested on, None for the trained one; iterations: at most so many, where the rule has a row for
+    several; "trained" for as many as in training, "trained+2" for two more, "trained*1.5" for half
+    as many more."""
 
     task: str
     paradigm: str
@@ -40,7 +44,7 @@ class RunSelector:
         return (
             spec.task == self.task
             and spec.paradigm == self.paradigm
-            and self.samples in (None, spec.train_samples)
+            and (self.samples in (None, spec.train_samples) or spec.preset == "smoke")
             and all(_value(spec, *key) in swept(value) for key, value in self.settings.items())
         )
 
@@ -49,7 +53,7 @@ class RunSelector:
         parts += [
             f"{_NAMES.get(key, key[1])}={' or '.join(map(str, swept(value)))}"
             for key, value in self.settings.items()
-            if value is not None
+            if value is not None and key[0] != "evaluation"
         ]
         if self.samples:
             parts.append(f"{self.samples:,} samples")
@@ -92,6 +96,13 @@ class Measured:
         for seed in sorted(self.accuracy):
             seeds.setdefault(self.made.get(seed, ""), []).append(seed)
         return seeds
+
+    @property
+    def all_solved(self) -> list[np.ndarray] | None:
+        """By seed, which problems, if that was kept for every one of them."""
+        kept = [self.solved[seed] for seed in self.accuracy if seed in self.solved]
+        alike = all(len(answers) == self.n for answers in kept)
+        return kept if kept and alike and len(kept) == len(self.accuracy) else None
 
     @property
     def complete(self) -> bool:
@@ -168,6 +179,34 @@ class Evidence:
                 first[spec.seed] = min(i for i, a in curve.items() if a >= 0.99 * best)
         return first
 
+    def steps_to(self, selector: RunSelector, target: float) -> dict[int, tuple[float, bool]]:
+        """By seed, training steps to a validation accuracy, interpolated, and True; or those of the
+        whole training, and False, where it was not reached. Runs without a curve left out."""
+        needed = {}
+        for spec, result in self._selected(selector):
+            curve = self._validated(spec) if result is not None else {}
+            if curve:
+                reached = steps_to_reach(curve, target)
+                last = float(max(curve))
+                needed[spec.seed] = (last, False) if reached is None else (reached, True)
+        return needed
+
+    def _validated(self, spec: RunSpec) -> dict[int, float]:
+        """Validation accuracy by training step; nothing where it was not kept."""
+        try:
+            lines = RunFolder(self.out, spec).metrics_path.read_text().splitlines()
+        except OSError:
+            return {}
+        curve: dict[int, float] = {}
+        for text in lines:
+            try:
+                line = json.loads(text)
+                if line["split"] == "validation":
+                    curve[int(line["step"])] = float(line["accuracy"])
+            except (ValueError, KeyError, TypeError):
+                continue  # a line cut off
+        return curve
+
     def seconds_a_step(self, selector: RunSelector) -> dict[int, float]:
         """By seed, seconds of training a step; runs that took no step, or no time that was
         measured, left out."""
@@ -189,6 +228,11 @@ class Evidence:
             tensors, _ = load_tensors(RunFolder(self.out, spec).answers_path)
         except (Damaged, FileNotFoundError):
             return None  # unpaired then
+        # Answers were kept for whole budgets, and for the iterations of training.
+        if selector.iterations not in (None, "trained") and selector.rule != "fixed":
+            most = _row(result, replace(selector, iterations=None))
+            if most is None or most["iterations"] != row["iterations"]:
+                return None
         name = "trained" if selector.iterations == "trained" else selector.rule
         stopped = _row(result, replace(selector, rule="validated", iterations=None))
         if name in ("trained", "fixed") and stopped and stopped["iterations"] == row["iterations"]:
@@ -231,9 +275,18 @@ def _row(result: Result, selector: RunSelector) -> Mapping[str, Any] | None:
     else:
         rows, most = _rows(result, selector, selector.rule), selector.iterations
     if most is not None:
-        most = result.train_iterations if most == "trained" else most
-        rows = [row for row in rows if row["iterations"] <= most] or rows
+        at_most = _budget(most, result.train_iterations)
+        rows = [row for row in rows if row["iterations"] <= at_most] or rows
     return max(rows, key=lambda row: row["iterations"], default=None)
+
+
+def _budget(words: int | str, trained: int) -> float:
+    """So many iterations, from "trained", "trained+2" or "trained*1.5"."""
+    if isinstance(words, int):
+        return words
+    _, _, more = words.partition("+")
+    _, _, times = words.partition("*")
+    return trained + int(more) if more else trained * float(times or 1)
 
 
 def _recovered(result: Result, difficulty: float, perturbation: str) -> Mapping[str, Any] | None:

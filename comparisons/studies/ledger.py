@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from comparisons.studies import STUDIES, Claim, load_study
 from comparisons.studies.evidence import Evidence
-from comparisons.studies.verdicts import NOT_RUN, as_record, judge
+from comparisons.studies.finding import NOT_RUN, Finding, as_record, judge
 from foundations.files import write_atomically
 from foundations.records.spec import SCHEMA, RunSpec
 
@@ -20,13 +20,16 @@ def write_verdicts(
     of_study: Mapping[str, Sequence[RunSpec]],
     skipped: Iterable[str],
     command: str,
+    evidence_of: Callable[[Path, Sequence[RunSpec]], Evidence] = Evidence,
+    found: Mapping[str, Finding] | None = None,
 ) -> Path:
     """Judge every claim of the studies by what is stored in `out`; verdicts on other studies that
-    are there already stay. Returns the file's path."""
+    are there already stay. evidence_of: what looks at the runs. found: findings by
+    claim that were made already. Returns the file's path."""
     path = out / "verdicts.json"
     ledger = {entry["study"]: entry for entry in _stored(path)}
     for name, runs in of_study.items():
-        study, evidence = load_study(name), Evidence(out, runs)
+        study, evidence = load_study(name), evidence_of(out, runs)
         left_out = [line for line in skipped if line.startswith(f"{name} on ")]
         ledger[name] = {
             "study": name,
@@ -36,15 +39,20 @@ def write_verdicts(
             "runs": len(runs),
             "complete": sum(evidence.result(spec) is not None for spec in runs),
             "left_out": left_out,
-            "claims": [_judged(claim, evidence, left_out) for claim in study.claims],
+            "claims": [
+                _judged(claim, preset, evidence, left_out, (found or {}).get(claim.id))
+                for claim in study.claims
+            ],
         }
     ordered = [ledger[name] for name in STUDIES if name in ledger]
     write_atomically(path, json.dumps({"schema": SCHEMA, "studies": ordered}, indent=1))
     return path
 
 
-def _judged(claim: Claim, evidence: Evidence, left_out: Sequence[str]) -> dict[str, Any]:
-    finding = as_record(judge(claim.check, evidence))
+def _judged(
+    claim: Claim, preset: str, evidence: Evidence, left_out: Sequence[str], found: Finding | None
+) -> dict[str, Any]:
+    finding = as_record(found or judge(claim.check_at(preset), evidence))
     if finding["verdict"] == NOT_RUN:
         about = " ".join(finding["numbers"])
         tasks = {line: line.partition(" on ")[2].partition(":")[0] for line in left_out}
@@ -53,7 +61,7 @@ def _judged(claim: Claim, evidence: Evidence, left_out: Sequence[str]) -> dict[s
         "id": claim.id,
         "source": claim.source,
         "text": claim.text,
-        "scale": claim.scale,
+        "scale": claim.scale_at(preset),
         "figure": claim.figure,
         **finding,
     }

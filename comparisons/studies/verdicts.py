@@ -1,38 +1,36 @@
-"""From records to a verdict on a published claim.
+"""Checks: from records to a finding on a published claim.
 
 A check names what it compares, looks at the seeds that were planned, and returns a `Finding`.
 Nothing but complete runs of at least three planned seeds on every side can be *reproduced*: less is
-*inconclusive*, and nothing at all is *not run*.
+*inconclusive*, and nothing at all is *not run*. Every bound that decides is one-sided: a claim that
+is false by a hair is reproduced, or one that is true by a hair is not, in 5 of 100 cases at most;
+"alike" is two such tests (TOST, Schuirmann 1987).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from comparisons.studies.evidence import FEWEST_SEEDS, Evidence, Measured, RunSelector
-from foundations.statistics import Difference, difference, mean_interval, student_half_width
-
-REPRODUCED, NOT_REPRODUCED = "reproduced", "not reproduced"
-INCONCLUSIVE, NOT_RUN = "inconclusive", "not run"
-VERDICTS = (REPRODUCED, NOT_REPRODUCED, INCONCLUSIVE, NOT_RUN)
-LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Finding:
-    """verdict: one of VERDICTS. rule: how it was reached, in words. numbers: what was found, a line
-    each."""
-
-    verdict: str
-    rule: str
-    numbers: tuple[str, ...] = ()
-
-
-Check = Callable[[Evidence, float], Finding]
+from comparisons.studies.finding import (
+    INCONCLUSIVE,
+    NOT_RUN,
+    Check,
+    Effect,
+    Finding,
+    judged,
+    provided,
+)
+from foundations.statistics import (
+    Difference,
+    difference,
+    difference_of_shares,
+    mean_interval,
+    share_interval,
+)
 
 
 def percent(share: float) -> str:
@@ -40,7 +38,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _guard(sides: Sequence[Measured], rule: str, numbers: tuple[str, ...]) -> Finding | None:
+def guard(sides: Sequence[Measured], rule: str, numbers: tuple[str, ...]) -> Finding | None:
     """The verdict where the records don't allow another one."""
     if any(not side.planned or not side.accuracy for side in sides):
         return Finding(NOT_RUN, rule, (*numbers, "no complete run on one side"))
@@ -56,11 +54,21 @@ def _guard(sides: Sequence[Measured], rule: str, numbers: tuple[str, ...]) -> Fi
     return None
 
 
-def _line(selector: RunSelector, side: Measured, level: float = LEVEL) -> str:
+def two_sided(level: float) -> float:
+    """The level of the interval whose ends each hold with probability `level`."""
+    return 2 * level - 1
+
+
+def _interval(side: Measured, level: float) -> tuple[float, float]:
+    """Of the mean accuracy, two-sided."""
+    return mean_interval([*side.accuracy.values()], max(side.n, 1), level, side.all_solved)
+
+
+def _line(selector: RunSelector, side: Measured) -> str:
     if not side.accuracy:
         return f"{selector}: no run"
     values = list(side.accuracy.values())
-    low, high = mean_interval(values, max(side.n, 1), level)
+    low, high = _interval(side, 0.95)
     each = ", ".join(f"{100 * value:.1f}" for _, value in sorted(side.accuracy.items()))
     seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
     return (
@@ -81,34 +89,30 @@ def _unlike(side: Measured) -> str:
     return f" averaged over runs made in unlike ways: {'; '.join(apart)}"
 
 
-def _judge(yes: bool, no: bool) -> str:
-    """The verdict where a claim holds, or fails, for certain."""
-    return REPRODUCED if yes else NOT_REPRODUCED if no else INCONCLUSIVE
-
-
 def reaches(selector: RunSelector, published: float, margin: float = 0.0) -> Check:
     """Our accuracy is at least the published one less a margin: the interval decides."""
     bar = published - margin
     rule = (
-        f"{selector} is at least {percent(bar)}: reproduced if the interval lies above, not if it"
-        " lies below"
+        f"{selector} is at least {percent(bar)}: reproduced if the lower bound is, not if the"
+        " upper one is not"
     )
     said = f"published: {percent(published)}"
-    return _against_bar(selector, rule, lambda low, high: (low >= bar, high < bar), said)
+    return _against_bar(selector, rule, bar, lambda low, high: (low >= bar, high < bar), said)
 
 
 def stays_below(selector: RunSelector, bar: float) -> Check:
     """Our accuracy is at most a bar: the claim is that a network fails there."""
     rule = (
-        f"{selector} is at most {percent(bar)}: reproduced if the interval lies below, not if it"
-        " lies above"
+        f"{selector} is at most {percent(bar)}: reproduced if the upper bound is, not if the"
+        " lower one is not"
     )
-    return _against_bar(selector, rule, lambda low, high: (high <= bar, low > bar))
+    return _against_bar(selector, rule, bar, lambda low, high: (high <= bar, low > bar))
 
 
 def _against_bar(
     selector: RunSelector,
     rule: str,
+    bar: float,
     decide: Callable[[float, float], tuple[bool, bool]],
     *said: str,
 ) -> Check:
@@ -117,49 +121,89 @@ def _against_bar(
 
     def check(evidence: Evidence, level: float) -> Finding:
         side = evidence.measured(selector)
-        numbers = (_line(selector, side, level), *said)
-        if stopped := _guard([side], rule, numbers):
+        numbers = (_line(selector, side), *said)
+        if stopped := guard([side], rule, numbers):
             return stopped
-        interval = mean_interval(list(side.accuracy.values()), side.n, level)
-        return Finding(_judge(*decide(*interval)), rule, numbers)
+        low, high = _interval(side, two_sided(level))
+        mean = float(np.mean([*side.accuracy.values()]))
+        bounds = f"bounds {percent(low)} and {percent(high)}, each at {100 * level:.3g} %"
+        effect = Effect("accuracy", mean, low, high, level, (bar,))
+        return Finding(judged(*decide(low, high)), rule, (*numbers, bounds), effect)
 
     return check
+
+
+def has_room(selector: RunSelector, check: Check, most: float = 0.98) -> Check:
+    """A check of what is better than a network, which tells nothing where that solves nearly
+    everything."""
+    return provided(
+        stays_below(selector, most), check, f"{selector} leaves no room above {percent(most)}"
+    )
+
+
+def noting_share(check: Check, selectors: Sequence[RunSelector], bar: float) -> Check:
+    """A check that says beside it how many seeds converge, that is, solve at least `bar`, and how
+    accurate those are: for networks that learn or do not, whose mean is of no network."""
+
+    def noted(evidence: Evidence, level: float) -> Finding:
+        lines = [_share(one, evidence.measured(one), bar) for one in selectors]
+        found = check(evidence, level)
+        return replace(found, numbers=(*found.numbers[:-1], *lines, *found.numbers[-1:]))
+
+    return noted
+
+
+def _share(selector: RunSelector, side: Measured, bar: float) -> str:
+    """How many seeds solve at least `bar`, with the interval of their share, and their mean."""
+    solving = [value for value in side.accuracy.values() if value >= bar]
+    if not side.accuracy:
+        return f"{selector}: no run"
+    ends = share_interval(len(solving), len(side.accuracy))
+    low, high = (f"{100 * end:.0f}" for end in ends)
+    mean = f", on average {percent(float(np.mean(solving)))}" if solving else ""
+    return (
+        f"{selector}: {len(solving)} of {len(side.accuracy)} seeds ({low}–{high} %) solve"
+        f" {percent(bar)}{mean}"
+    )
 
 
 def beats(better: RunSelector, worse: RunSelector, by: float = 0.0) -> Check:
     """One network solves more of the same problems than another, by more than `by`."""
     more = f" by more than {percent(by)}" if by else ""
-    rule = f"{better} beats {worse}{more}: the interval of the paired difference decides"
-    return _compared(better, worse, rule, lambda d: (d.low > by, d.high <= by))
+    rule = f"{better} beats {worse}{more}: a bound of the paired difference decides"
+    return _compared(better, worse, rule, (by,), lambda d: (d.low > by, d.high <= by))
 
 
 def no_worse(first: RunSelector, second: RunSelector, margin: float = 0.0) -> Check:
     """One network solves at least as many of the same problems as another, less a margin."""
     rule = (
-        f"{first} is at most {percent(margin)} below {second}: the interval of the paired"
+        f"{first} is at most {percent(margin)} below {second}: a bound of the paired"
         " difference decides"
     )
-    return _compared(first, second, rule, lambda d: (d.low >= -margin, d.high < -margin))
+    return _compared(
+        first, second, rule, (-margin,), lambda d: (d.low >= -margin, d.high < -margin)
+    )
 
 
 def alike(first: RunSelector, second: RunSelector, margin: float) -> Check:
-    """Two networks differ by less than a margin: the whole interval lies within it
+    """Two networks differ by less than a margin: two one-sided tests, each at the full level
     (equivalence)."""
     rule = (
-        f"{first} and {second} differ by less than {percent(margin)}: reproduced if the whole"
-        " interval of the paired difference does, not if none of it does"
+        f"{first} and {second} differ by less than {percent(margin)}: reproduced if both bounds of"
+        " the paired difference do, not if one says that they differ by more"
     )
 
     def decide(d: Difference) -> tuple[bool, bool]:
         return -margin < d.low and d.high < margin, d.low > margin or d.high < -margin
 
-    return _compared(first, second, rule, decide)
+    return _compared(first, second, rule, (-margin, margin), decide)
 
 
 def _compared(
     first: RunSelector,
     second: RunSelector,
     rule: str,
+    bars: tuple[float, ...],
     decide: Callable[[Difference], tuple[bool, bool]],
 ) -> Check:
     """A check of the difference of two accuracies. decide: whether the claim holds, and whether it
@@ -171,18 +215,20 @@ def _compared(
         if set(a.kinds) != set(b.kinds) and a.kinds and b.kinds:
             sides = "; ".join(" and ".join(side.kinds) for side in (a, b))
             numbers = (*numbers, f"the two sides were made in unlike ways: {sides}")
-        if stopped := _guard([a, b], rule, numbers):
+        if stopped := guard([a, b], rule, numbers):
             return stopped
-        if set(a.accuracy) != set(b.accuracy):
+        if len(set(a.accuracy) & set(b.accuracy)) < FEWEST_SEEDS:
             return Finding(INCONCLUSIVE, rule, (*numbers, "the two sides have other seeds"))
-        apart = _difference(a, b, _problems(first) == _problems(second), level)
+        same = _problems(first) == _problems(second)
+        apart = _difference(a, b, same, two_sided(level))
         said = (
             f"difference {100 * apart.mean:+.1f} points ({100 * apart.low:+.1f} to"
-            f" {100 * apart.high:+.1f} at {100 * apart.level:.3g} %,"
+            f" {100 * apart.high:+.1f}, each bound at {100 * level:.3g} %,"
             f" {'paired' if apart.paired else 'unpaired'}; p = {apart.p:.2g}; Cohen's"
             f" h = {apart.effect:.2f})"
         )
-        return Finding(_judge(*decide(apart)), rule, (*numbers, said))
+        effect = Effect("difference", apart.mean, apart.low, apart.high, level, bars)
+        return Finding(judged(*decide(apart)), rule, (*numbers, said), effect)
 
     return check
 
@@ -192,9 +238,9 @@ def _problems(selector: RunSelector) -> tuple[object, ...]:
 
 
 def _difference(a: Measured, b: Measured, same_problems: bool, level: float) -> Difference:
-    """Of two sides that have the same seeds: paired where both kept which problems they solved, and
+    """Of the seeds that two sides share: paired where both kept which problems they solved, and
     these are the same."""
-    seeds = sorted(a.accuracy)
+    seeds = sorted(set(a.accuracy) & set(b.accuracy))
     kept = all(seed in a.solved and seed in b.solved for seed in seeds)
     paired = same_problems and a.n == b.n and kept
     return difference(
@@ -206,99 +252,63 @@ def _difference(a: Measured, b: Measured, same_problems: bool, level: float) -> 
     )
 
 
-def saturates_before(first: RunSelector, second: RunSelector) -> Check:
-    """One network needs fewer iterations than another to come to 99 % of its own best accuracy
-    (read off the test curve, as published): the interval of the mean log ratio over seeds
-    decides."""
+def gains_nothing(selector: RunSelector, margin: float, further: int = 5) -> Check:
+    """One to `further` iterations more than in training gain no more than a margin: an
+    intersection-union test over these iterations, for a network whose rows "fixed" tell each."""
     rule = (
-        f"{first} reaches 99 % of its own best in fewer iterations than {second}: the interval of"
-        " the mean log ratio over seeds decides"
+        f"{selector} gains less than {percent(margin)} by any of {further} iterations more: upper"
+        f" bounds of the differences decide; not reproduced if the best gains more at a level"
+        f" widened for {further}"
+    )
+    trained = replace(selector, rule="fixed", iterations="trained")
+    later = [replace(trained, iterations=f"trained+{k + 1}") for k in range(further)]
+
+    def check(evidence: Evidence, level: float) -> Finding:
+        sides = [evidence.measured(one) for one in (trained, *later)]
+        numbers = tuple(
+            _line(one, side) for one, side in zip((trained, *later), sides, strict=True)
+        )
+        if stopped := guard(sides, rule, numbers):
+            return stopped
+        widened = 1 - (1 - level) / further
+        gains, strict = (
+            [_difference(side, sides[0], True, two_sided(at)) for side in sides[1:]]
+            for at in (level, widened)
+        )
+        best = max(gains, key=lambda gain: gain.mean)
+        said = (
+            f"best gain {100 * best.mean:+.1f} points ({100 * best.low:+.1f} to"
+            f" {100 * best.high:+.1f}, each bound at {100 * level:.3g} %)"
+        )
+        verdict = judged(
+            all(gain.high < margin for gain in gains), any(gain.low > margin for gain in strict)
+        )
+        effect = Effect("difference", best.mean, best.low, best.high, level, (margin,))
+        return Finding(verdict, rule, (*numbers, said), effect)
+
+    return check
+
+
+def converges_more(first: RunSelector, second: RunSelector, bar: float, by: float = 0.0) -> Check:
+    """More seeds of one network converge than of another, that is, solve at least `bar`: bounds of
+    the difference of the two shares of seeds."""
+    rule = (
+        f"more seeds of {first} than of {second} solve {percent(bar)}: a bound of the difference"
+        " of the shares of seeds decides"
     )
 
     def check(evidence: Evidence, level: float) -> Finding:
         sides = [evidence.measured(one) for one in (first, second)]
-        a, b = (evidence.saturation(one) for one in (first, second))
+        counts = [(sum(a >= bar for a in s.accuracy.values()), len(s.accuracy)) for s in sides]
         numbers = tuple(
-            f"{one}: iterations {', '.join(map(str, needed.values())) or '–'}"
-            for one, needed in ((first, a), (second, b))
+            _share(one, side, bar) for one, side in zip((first, second), sides, strict=True)
         )
-        if stopped := _guard(sides, rule, numbers):
+        if stopped := guard(sides, rule, numbers):
             return stopped
-        seeds = sorted(set(a) & set(b))
-        if len(seeds) < FEWEST_SEEDS:
-            return Finding(INCONCLUSIVE, rule, (*numbers, "too few runs solve anything"))
-        logs = np.log([a[seed] / b[seed] for seed in seeds])
-        half = float(student_half_width(logs.std(ddof=1), len(logs), level))
-        low, high = np.exp(logs.mean() - half), np.exp(logs.mean() + half)
-        said = f"ratio {np.exp(logs.mean()):.2f} ({low:.2f} to {high:.2f} at {100 * level:.3g} %)"
-        return Finding(_judge(high < 1, low >= 1), rule, (*numbers, said))
+        low, high = difference_of_shares(counts[0], counts[1], two_sided(level))
+        value = counts[0][0] / counts[0][1] - counts[1][0] / counts[1][1]
+        said = f"difference of shares {value:+.2f} ({low:+.2f} to {high:+.2f})"
+        effect = Effect("share", value, low, high, level, (by,))
+        return Finding(judged(low > by, high <= by), rule, (*numbers, said), effect)
 
     return check
-
-
-def takes_longer(slow: RunSelector, quick: RunSelector, times: float) -> Check:
-    """Training one takes at least so many times as long per step as the other: the smallest ratio
-    over seeds decides."""
-    rule = (
-        f"a training step of {slow} takes at least {times:g} times as long as one of {quick}, for"
-        " every seed"
-    )
-
-    def check(evidence: Evidence, level: float) -> Finding:
-        sides = [evidence.measured(one) for one in (slow, quick)]
-        a, b = (evidence.seconds_a_step(one) for one in (slow, quick))
-        numbers = tuple(
-            f"{one}: {', '.join(f'{1000 * v:.1f}' for v in seconds.values()) or '–'} ms a step"
-            for one, seconds in ((slow, a), (quick, b))
-        )
-        if stopped := _guard(sides, rule, numbers):
-            return stopped
-        timed = sorted(set(a) & set(b))
-        untimed = sorted((set(sides[0].accuracy) | set(sides[1].accuracy)) - set(timed))
-        if untimed:
-            why = f"seeds {untimed} have no time of a step on both sides"
-            return Finding(INCONCLUSIVE, rule, (*numbers, why))
-        ratios = [a[seed] / b[seed] for seed in timed]
-        said = f"ratios {', '.join(f'{r:.1f}' for r in ratios)}"
-        return Finding(_judge(min(ratios) >= times, max(ratios) < times), rule, (*numbers, said))
-
-    return check
-
-
-def every(*checks: Check) -> Check:
-    """All hold. Intervals are widened for their number (Bonferroni), so that many are no easier to
-    pass or fail than one."""
-
-    def check(evidence: Evidence, level: float) -> Finding:
-        each = 1 - (1 - level) / len(checks)
-        findings = [one(evidence, each) for one in checks]
-        verdicts = [finding.verdict for finding in findings]
-        worst = next(
-            (v for v in (NOT_REPRODUCED, NOT_RUN, INCONCLUSIVE) if v in verdicts), REPRODUCED
-        )
-        if worst == NOT_RUN and any(v != NOT_RUN for v in verdicts):
-            worst = INCONCLUSIVE  # a part of the claim was looked at
-        lines = tuple(line for finding in findings for line in finding.numbers)
-        rule = "; and ".join(finding.rule for finding in findings)
-        return Finding(worst, rule, tuple(dict.fromkeys(lines)))
-
-    return check
-
-
-def absent(why: str) -> Check:
-    """A claim that nothing here can test; says why."""
-
-    def check(evidence: Evidence, level: float) -> Finding:
-        return Finding(NOT_RUN, "nothing was run", (why,))
-
-    return check
-
-
-def judge(check: Check, evidence: Evidence) -> Finding:
-    """The finding of a check on what is stored."""
-    return check(evidence, LEVEL)
-
-
-def as_record(finding: Finding) -> dict[str, Any]:
-    """Plain data for the ledger."""
-    return {**asdict(finding), "numbers": list(finding.numbers)}

@@ -22,6 +22,8 @@ PERTURBATIONS = {
     "flip": ("a tenth of the signs flipped", "the sign flip"),
     "start": ("start moved", "the start moved"),
     "end": ("end moved", "the end moved"),
+    "start:afresh": ("start moved, solved from scratch", "the start moved"),
+    "end:afresh": ("end moved, solved from scratch", "the end moved"),
 }
 #: Columns that `aggregate` takes means of and recovery curves do not have.
 _UNUSED = (

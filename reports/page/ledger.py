@@ -52,5 +52,19 @@ def _claim(claim: Entry) -> Entry:
     texts = {n: str(claim[n]) for n in ("id", "source", "text", "scale", "rule", "verdict")}
     if texts["verdict"] not in VERDICTS:
         raise ValueError(texts["verdict"])
-    kind = texts["verdict"].replace(" ", "-")
-    return {**texts, "kind": kind, "numbers": [str(line) for line in claim["numbers"]]}
+    parts = [_part(part) for part in claim.get("parts", [])]
+    numbers = [str(line) for line in claim["numbers"]]
+    return {**texts, "kind": _kind(texts["verdict"]), "numbers": numbers, "parts": parts}
+
+
+def _part(part: Entry) -> Entry:
+    """A part of a claim: its verdict, its rule and what was found, in a line."""
+    verdict = str(part["verdict"])
+    if verdict not in VERDICTS:
+        raise ValueError(verdict)
+    said = str(part["numbers"][-1]) if part["numbers"] else ""
+    return {"verdict": verdict, "kind": _kind(verdict), "rule": str(part["rule"]), "said": said}
+
+
+def _kind(verdict: str) -> str:
+    return verdict.replace(" ", "-")

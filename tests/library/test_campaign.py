@@ -84,7 +84,7 @@ def test_a_training_that_others_share_is_counted_once(asked):
 
 
 def test_a_claim_that_no_run_decides_is_named(asked):
-    assert "TH-resnet: no run of preset paper decides it" in asked[1]
+    assert "TH-801: no run of preset paper decides it" in asked[1]
 
 
 def test_what_decides_most_for_its_work_comes_first(asked, monkeypatch):

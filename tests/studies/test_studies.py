@@ -25,7 +25,8 @@ from comparisons.studies import (
     plan_studies,
 )
 from comparisons.studies.evidence import Evidence, RunSelector
-from comparisons.studies.verdicts import VERDICTS, beats, judge
+from comparisons.studies.finding import VERDICTS, judge
+from comparisons.studies.verdicts import beats
 from reports import build_report
 
 #: Published figures by claim: accuracies in percent, minutes or iterations.
@@ -50,7 +51,7 @@ def test_every_published_record_has_a_study_and_the_figures_in_its_claim():
 
 
 @pytest.mark.parametrize("name", STUDIES)
-@pytest.mark.parametrize("preset", ["smoke", "quick", "paper"])
+@pytest.mark.parametrize("preset", ["smoke", "quick", "standard", "paper"])
 def test_every_request_plans(name, preset):
     needs_data = {"s21-images", "yy-ood"}
     if name in needs_data:
@@ -62,27 +63,7 @@ def test_every_request_plans(name, preset):
         assert {spec.seed for spec in plan.runs} == {0, 1, 2}
 
 
-@pytest.mark.parametrize("name", [n for n in STUDIES if n not in ("s21-images", "yy-ood")])
-def test_what_a_quick_claim_compares_is_planned(name):
-    """Wherever a check of a quick study looks, a run is planned; but for claims of the paper preset
-    alone."""
-    _, of_study = plan_studies([name], "quick")
-
-    class Looked(Evidence):
-        def measured(self, where):
-            found = super().measured(where)
-            seen.append((str(where), found.planned))
-            return found
-
-    for claim in load_study(name).claims:
-        seen: list = []
-        judge(claim.check, Looked(Path("nowhere"), of_study[name]))
-        if not claim.scale.startswith("paper preset only"):
-            for where, planned in seen:
-                assert planned == (0, 1, 2), (claim.id, where, planned)
-
-
-def asked_about(claim, runs) -> list[tuple[RunSelector, list]]:
+def asked_about(claim, runs, preset="quick") -> list[tuple[RunSelector, list]]:
     """Wherever a claim's check looks, and the runs that it is about."""
 
     class Looked(Evidence):
@@ -91,11 +72,11 @@ def asked_about(claim, runs) -> list[tuple[RunSelector, list]]:
             return super().measured(where)
 
     seen: list = []
-    judge(claim.check, Looked(Path("nowhere"), runs))
+    judge(claim.check_at(preset), Looked(Path("nowhere"), runs))
     return seen
 
 
-@pytest.mark.parametrize("preset", ["quick", "paper"])
+@pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
 def test_claims_about_confidence_are_about_networks_whose_labels_were_not_smoothed(preset):
     """Smoothing changes how sure a network is, and with it what the most confident answer can
     find."""
@@ -108,9 +89,9 @@ def test_claims_about_confidence_are_about_networks_whose_labels_were_not_smooth
     ]
     assert {claim.id for _, claim in about} >= {"S21-F9-exit", "S21-F11-exit", "S21-F12-budget"}
     for name, claim in about:
-        assert "labels not smoothed" in claim.scale
+        assert "labels not smoothed" in claim.scale_at("quick")
         _, of_study = plan_studies([name], preset)
-        for where, runs in asked_about(claim, of_study[name]):
+        for where, runs in asked_about(claim, of_study[name], preset):
             assert runs, (claim.id, where)
             # Every rule of the claim, since the others are compared with it.
             assert {spec.train.label_smoothing for spec in runs} == {0.0}, (claim.id, where)
@@ -213,7 +194,7 @@ def test_one_study_leaves_the_verdicts_on_others(tiny, tmp_path):
         (["--study=s21-dept"], "known: s21-depth"),
         (["--study=all", "--tasks=maze"], "leave out --tasks"),
         (["--study=b22-maze", "--match=flops"], "leave out --match"),
-        (["--study=b22-maze", "--preset=huge"], "known: smoke, quick, paper"),
+        (["--study=b22-maze", "--preset=huge"], "known: smoke, quick, standard, paper"),
         (["--study=b22-huge", "--set=evaluation.samples=9"], "evaluation.samples is given twice"),
     ],
 )

@@ -15,22 +15,29 @@ from comparisons.planning.plan import make_spec
 from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import save_tensors
 from comparisons.studies.evidence import Evidence, RunSelector, made_by
-from comparisons.studies.verdicts import (
+from comparisons.studies.finding import (
     INCONCLUSIVE,
     NOT_REPRODUCED,
     NOT_RUN,
     REPRODUCED,
     VERDICTS,
     absent,
-    alike,
-    beats,
+    as_record,
     every,
     judge,
+    provided,
+)
+from comparisons.studies.ratios import fewer_steps, saturates_before, takes_longer
+from comparisons.studies.verdicts import (
+    alike,
+    beats,
+    converges_more,
+    gains_nothing,
+    has_room,
     no_worse,
+    noting_share,
     reaches,
-    saturates_before,
     stays_below,
-    takes_longer,
 )
 from foundations.files import write_atomically
 from foundations.records.result import Result
@@ -128,7 +135,16 @@ CLEAR = ((0.9, 0.92, 0.91), (0.5, 0.52, 0.48))
         (every(beats(FIRST, SECOND), absent("no way")), INCONCLUSIVE),
         (takes_longer(FIRST, SECOND, 1.0), REPRODUCED),
         (takes_longer(FIRST, SECOND, 2.0), NOT_REPRODUCED),
-        (saturates_before(FIRST, SECOND), NOT_REPRODUCED),
+        (saturates_before(FIRST, SECOND), INCONCLUSIVE),  # ties, read off to half an iteration
+        (converges_more(FIRST, SECOND, 0.8), REPRODUCED),
+        (converges_more(SECOND, FIRST, 0.8), NOT_REPRODUCED),
+        (converges_more(FIRST, FIRST, 0.8), INCONCLUSIVE),
+        (gains_nothing(FIRST, 0.1), REPRODUCED),
+        (fewer_steps(FIRST, SECOND, 0.8), INCONCLUSIVE),  # no curves were kept
+        (provided(reaches(FIRST, 0.9, 0.1), beats(FIRST, SECOND), "no"), REPRODUCED),
+        (provided(reaches(SECOND, 0.9), beats(FIRST, SECOND), "no"), INCONCLUSIVE),
+        (has_room(SECOND, beats(FIRST, SECOND)), REPRODUCED),
+        (has_room(FIRST, beats(SECOND, FIRST), 0.8), INCONCLUSIVE),
     ],
 )
 def test_every_check_comes_to_each_verdict_that_the_numbers_allow(tmp_path, specs, check, verdict):
@@ -364,3 +380,73 @@ def test_two_sides_made_in_unlike_ways_are_compared_with_a_word(specs, tmp_path)
     evidence = Evidence(tmp_path, [*specs["dt_net_recall"][:3], *specs["dt_net"][:3]])
     numbers = judge(beats(FIRST, SECOND), evidence).numbers
     assert any("the two sides were made in unlike ways" in line for line in numbers)
+
+
+def test_parts_keep_their_verdicts_and_effects_and_make_the_claim_s(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    check = every(beats(FIRST, SECOND), reaches(FIRST, 0.91), absent("no way"))
+    record = as_record(judge(check, evidence(tmp_path, specs)))
+    assert record["verdict"] == INCONCLUSIVE
+    assert [part["verdict"] for part in record["parts"]] == [REPRODUCED, INCONCLUSIVE, NOT_RUN]
+    effect = record["parts"][0]["effect"]
+    assert effect["kind"] == "difference"
+    assert effect["low"] < effect["value"] < effect["high"]
+    assert effect["value"] == pytest.approx(0.41)
+    (alone,) = as_record(judge(beats(FIRST, SECOND), evidence(tmp_path, specs)))["parts"]
+    assert alone["verdict"] == REPRODUCED
+
+
+def test_many_parts_that_hold_need_no_wider_intervals_but_one_that_fails_does(tmp_path, specs):
+    fill(tmp_path, specs, (0.9, 0.92, 0.91), (0.84, 0.93, 0.88))
+    found = evidence(tmp_path, specs)
+    passes, fails = reaches(FIRST, 0.87), reaches(FIRST, 0.945)
+    assert judge(passes, found).verdict == REPRODUCED
+    assert judge(every(*[passes] * 9), found).verdict == REPRODUCED
+    assert judge(fails, found).verdict == NOT_REPRODUCED
+    many = judge(every(fails, *[passes] * 999), found)
+    assert many.verdict == INCONCLUSIVE, "of a thousand true parts some fail by chance"
+    assert many.each[0].verdict == NOT_REPRODUCED
+
+
+def test_steps_to_an_accuracy_are_read_off_the_training_curve(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    for name, slow in (("dt_net_recall", 1.0), ("dt_net", 3.0)):
+        for spec in specs[name][:3]:
+            lines = [
+                {
+                    "step": int(s * slow * (1 + spec.seed / 10)),
+                    "split": "validation",
+                    "accuracy": a,
+                }
+                for s, a in ((100, 0.5), (200, 0.9), (300, 0.7))
+            ]
+            text = "\n".join(json.dumps(line) for line in lines)
+            path = RunFolder(tmp_path, spec).metrics_path
+            path.write_text(text + '\n{"step": 3, "spl')
+    found = evidence(tmp_path, specs)
+    assert found.steps_to(FIRST, 0.7)[0] == (pytest.approx(150), True)
+    assert found.steps_to(FIRST, 0.95)[0] == (300, False)
+    assert judge(fewer_steps(FIRST, SECOND, 0.7), found).verdict == REPRODUCED
+    assert judge(fewer_steps(SECOND, FIRST, 0.7), found).verdict == NOT_REPRODUCED
+    # Neither gets there: what they were given says nothing.
+    assert judge(fewer_steps(FIRST, SECOND, 0.95), found).verdict == INCONCLUSIVE
+
+
+def test_budgets_are_multiples_of_those_of_training(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    found = evidence(tmp_path, specs)
+
+    def at(iterations):
+        return found.measured(replace(FIRST, rule="fixed", iterations=iterations)).accuracy[0]
+
+    assert at(4) == at("trained*0.5") == pytest.approx(0.45)
+    assert at("trained") == at("trained+3") == at("trained*2.5") == pytest.approx(0.9)
+
+
+def test_how_many_seeds_converge_is_said(tmp_path, specs):
+    fill(tmp_path, specs, (0.99, 0.99, 0.1), (0.5, 0.5, 0.5))
+    numbers = judge(
+        noting_share(beats(FIRST, SECOND), (FIRST, SECOND), 0.9), evidence(tmp_path, specs)
+    ).numbers
+    assert any("2 of 3 seeds" in line and "on average 99.0 %" in line for line in numbers)
+    assert any("0 of 3 seeds" in line for line in numbers)

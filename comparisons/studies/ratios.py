@@ -1,0 +1,119 @@
+"""Checks of how many times as much one network needs as another: iterations, steps, time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from comparisons.studies.evidence import FEWEST_SEEDS, Evidence, RunSelector
+from comparisons.studies.finding import INCONCLUSIVE, Check, Effect, Finding, judged
+from comparisons.studies.verdicts import guard, percent, two_sided
+from foundations.statistics import Spread
+
+
+def _needs_less(
+    selectors: tuple[RunSelector, RunSelector],
+    rule: str,
+    unit: str,
+    measure: Callable[[Evidence, RunSelector], Mapping[int, tuple[float, bool]]],
+    rounding: float,
+) -> Check:
+    """The first needs less than the second: the bounds of the geometric mean ratio over seeds.
+
+    measure: what each seed needs and whether it got there; where it did not, what it was given is a
+    bound below. rounding: variance with which what is needed is read off, in units squared.
+    """
+
+    def check(evidence: Evidence, level: float) -> Finding:
+        sides = [evidence.measured(one) for one in selectors]
+        needs = [measure(evidence, one) for one in selectors]
+        numbers = tuple(
+            f"{one}: {unit} "
+            + (", ".join(f"{'' if got else 'over '}{v:g}" for v, got in need.values()) or "–")
+            for one, need in zip(selectors, needs, strict=True)
+        )
+        if stopped := guard(sides, rule, numbers):
+            return stopped
+        seeds = sorted(set(needs[0]) & set(needs[1]))
+        if len(seeds) < FEWEST_SEEDS:
+            return Finding(INCONCLUSIVE, rule, (*numbers, "too few runs tell"))
+        a, b = (np.array([need[seed][0] for seed in seeds], float) for need in needs)
+        logs = np.log(a / b)
+        read = float(np.mean(rounding / a**2 + rounding / b**2))
+        # In full for every seed: ratios that come out equal are no surer than they can be read.
+        spread = Spread(float(logs.var(ddof=1)) / len(seeds), read, len(seeds) - 1)
+        half = spread.quantile(two_sided(level)) * spread.deviation
+        mean = float(logs.mean())
+        low, value, high = (float(np.exp(mean + by)) for by in (-half, 0.0, half))
+        said = (
+            f"ratio {value:.2f} ({low:.2f} to {high:.2f}, each bound at {100 * level:.3g} %,"
+            f" {len(seeds)} seeds)"
+        )
+        sure = [all(need[seed][1] for seed in seeds) for need in needs]
+        verdict = judged(high < 1 and sure[0], low >= 1 and sure[1])
+        return Finding(
+            verdict, rule, (*numbers, said), Effect("ratio", value, low, high, level, (1.0,))
+        )
+
+    return check
+
+
+def saturates_before(first: RunSelector, second: RunSelector) -> Check:
+    """One network needs fewer iterations than another to come to 99 % of its own best accuracy
+    (read off the test curve, as published)."""
+    rule = (
+        f"{first} reaches 99 % of its own best in fewer iterations than {second}: a bound of the"
+        " mean log ratio over seeds decides"
+    )
+
+    def needed(evidence: Evidence, selector: RunSelector) -> dict[int, tuple[float, bool]]:
+        return {seed: (float(i), True) for seed, i in evidence.saturation(selector).items()}
+
+    return _needs_less((first, second), rule, "iterations", needed, 1 / 12)
+
+
+def fewer_steps(first: RunSelector, second: RunSelector, target: float) -> Check:
+    """One network needs fewer training steps than another to a validation accuracy: read off
+    `metrics.jsonl`, interpolated between validations."""
+    rule = (
+        f"{first} reaches {percent(target)} of validation problems in fewer training steps than"
+        f" {second}: a bound of the mean log ratio over seeds decides"
+    )
+
+    def needed(evidence: Evidence, selector: RunSelector) -> dict[int, tuple[float, bool]]:
+        return evidence.steps_to(selector, target)
+
+    return _needs_less((first, second), rule, "steps", needed, 1 / 12)
+
+
+def takes_longer(slow: RunSelector, quick: RunSelector, times: float) -> Check:
+    """Training one takes at least so many times as long per step as the other: the smallest ratio
+    over seeds decides."""
+    rule = (
+        f"a training step of {slow} takes at least {times:g} times as long as one of {quick}, for"
+        " every seed"
+    )
+
+    def check(evidence: Evidence, level: float) -> Finding:
+        sides = [evidence.measured(one) for one in (slow, quick)]
+        a, b = (evidence.seconds_a_step(one) for one in (slow, quick))
+        numbers = tuple(
+            f"{one}: {', '.join(f'{1000 * v:.1f}' for v in seconds.values()) or '–'} ms a step"
+            for one, seconds in ((slow, a), (quick, b))
+        )
+        if stopped := guard(sides, rule, numbers):
+            return stopped
+        timed = sorted(set(a) & set(b))
+        untimed = sorted((set(sides[0].accuracy) & set(sides[1].accuracy)) - set(timed))
+        if untimed:
+            why = f"seeds {untimed} have no time of a step on both sides"
+            return Finding(INCONCLUSIVE, rule, (*numbers, why))
+        ratios = [a[seed] / b[seed] for seed in timed]
+        said = f"ratios {', '.join(f'{r:.1f}' for r in ratios)}"
+        middle = float(np.exp(np.mean(np.log(ratios))))
+        effect = Effect("ratio", middle, min(ratios), max(ratios), level)
+        verdict = judged(min(ratios) >= times, max(ratios) < times)
+        return Finding(verdict, rule, (*numbers, said), effect)
+
+    return check

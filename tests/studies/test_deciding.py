@@ -1,0 +1,157 @@
+"""Seeds are added where a verdict is nearest, and what is told stays told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from comparisons.cli import main
+from comparisons.execution import deciding
+from comparisons.execution.deciding import (
+    next_looks,
+    planner,
+    seeds_needed,
+    standings,
+    until_decided,
+    what_is_open,
+)
+from comparisons.planning.overrides import overrides
+from comparisons.storage.run_folder import RunFolder
+from comparisons.studies import STUDIES, Arm, Claim, Scale, Study
+from comparisons.studies.evidence import RunSelector
+from comparisons.studies.finding import INCONCLUSIVE, REPRODUCED, Effect, Finding
+from comparisons.studies.verdicts import reaches
+from foundations.files import write_atomically
+from foundations.records.result import Result
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two studies, "clear" with a claim that three seeds tell, "close" with one that takes more."""
+    for name in list(STUDIES):
+        monkeypatch.delitem(STUDIES, name)
+    net = RunSelector("prefix_sums", "dt_net_recall", 24)
+    for name, width, bar in (("clear", 8, 0.5), ("close", 6, 0.87)):
+        arm = Arm(
+            ("prefix_sums",),
+            ("dt_net_recall",),
+            {"quick": Scale((0, 1, 2), (30,))},
+            overrides(
+                paradigm={"width": width, "iterations": 3},
+                evaluation={"difficulties": (16, 24), "samples": 2000},
+            ),
+        )
+        claim = Claim(f"T-{name}", "a test", "It learns.", reaches(net, bar))
+        monkeypatch.setitem(STUDIES, name, Study(name, (arm,), (claim,)))
+
+
+def finish(out, spec):
+    """A stored run, whose accuracy goes up and down with the seed."""
+    folder = RunFolder(out, spec)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder.path / "spec.json", json.dumps(spec.to_dict()))
+    accuracy = 0.9 + (0.04 if spec.seed % 2 else -0.04)
+    row = {"exit_rule": "validated", "iterations": 8, "test_difficulty": 24,
+           "test_task": "prefix_sums", "accuracy": accuracy, "n_test": 2000}  # fmt: skip
+    folder.finish(
+        Result.from_dict(
+            {"run_id": spec.run_id, "seed": spec.seed, "status": "complete", "train_difficulty": 16,
+             "train_iterations": 3, "train_flops": 1e12, "train_seconds": 10.0, "steps": 9,
+             "rows": [row]}
+        )
+    )  # fmt: skip
+
+
+def test_seeds_are_added_until_claims_are_told_and_none_after(two, tmp_path):
+    planned, asked, said = planner("quick", {}, None), [], []
+
+    def run(plan, of_study):
+        ((name, runs),) = of_study.items()
+        asked.append((name, len(runs)))
+        for spec in plan.runs:
+            finish(tmp_path, spec)
+        return 0
+
+    names = ["close", "clear"]
+    stand = until_decided(names, "quick", 1000, tmp_path, planned, run, said.append)
+    assert all(one.told for claims in stand.values() for one in claims)
+    assert [seeds for name, seeds in asked if name == "clear"] == [3]
+    assert [seeds for name, seeds in asked if name == "close"][:2] == [3, 5]
+    assert "all 2 claims told" in said[-1]
+    assert "open: T-close, T-clear" in said[0]
+    # From the records alone: nothing is run again.
+    asked.clear()
+    again = until_decided(names, "quick", 1000, tmp_path, planner("quick", {}, None), run, len)
+    assert not asked
+    assert again == stand
+
+
+def test_a_look_that_does_not_fit_the_time_is_not_begun(two, tmp_path, monkeypatch):
+    monkeypatch.setattr(deciding, "minutes", lambda runs, out: 90.0)
+    planned, said = planner("quick", {}, None), []
+    stand = until_decided(["clear"], "quick", 1, tmp_path, planned, pytest.fail, said.append)
+    assert not stand["clear"][0].told
+    assert said == ["0 of 1 claims told; open: T-clear; next: clear to 3 seeds, about 1.5 h"]
+
+
+def test_a_study_whose_runs_do_not_end_is_left_alone(two, tmp_path):
+    planned, asked = planner("quick", {}, None), []
+
+    def fails(plan, of_study):
+        asked.append(1)
+        return 3
+
+    stand = until_decided(["clear"], "quick", 1000, tmp_path, planned, fails, len)
+    assert len(asked) == 1
+    assert not stand["clear"][0].told
+
+
+def test_the_nearest_verdict_per_minute_comes_first(two, tmp_path):
+    planned = planner("quick", {}, None)
+    for name in ("clear", "close"):
+        for spec in planned(name, 3)[1]:
+            finish(tmp_path, spec)
+    stand = {name: standings(name, "quick", tmp_path, planned) for name in ("clear", "close")}
+    assert stand["clear"][0].finding.verdict == REPRODUCED
+    assert stand["close"][0].finding.verdict == INCONCLUSIVE
+    (following,) = next_looks(stand, tmp_path, planned)
+    assert (following.study, following.seeds) == ("close", 5)
+    assert "1 of 2 claims told; open: T-close; next: close to 5 seeds" in what_is_open(
+        stand, [following]
+    )
+
+
+def test_seeds_needed_grow_as_the_square_of_what_is_missing():
+    def found(value, bars=(0.0,)):
+        effect = Effect("difference", value, value - 0.1, value + 0.1, 0.95, bars)
+        return Finding(INCONCLUSIVE, "a rule", (), effect)
+
+    assert seeds_needed(found(0.05), 3) == 13
+    assert seeds_needed(found(0.2), 3) == 2
+    assert seeds_needed(found(0.04, (-0.05, 0.05)), 3) > 200
+    assert seeds_needed(Finding(INCONCLUSIVE, "a rule"), 3) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--tasks=maze", "--until-decided=1"], "name a --study"),
+        (["--study=b22-maze", "--until-decided=0"], "must be over 0 hours"),
+        (["--study=b22-maze", "--until-decided=1", "--seeds=0"], "leave out --seeds"),
+    ],
+)
+def test_wrong_use_is_one_line(arguments, words, tmp_path, capsys):
+    assert main([*arguments, f"--out={tmp_path / 'out'}"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_command_trains_to_a_ledger_with_looks(two, tmp_path):
+    fast = ("--preset=smoke", "--set=train.steps=3", "--set=train.validation_samples=8")
+    arguments = ["--study=all", "--until-decided=0.02", *fast, "--workers=1", f"--out={tmp_path}"]
+    assert main(arguments) == 0
+    studies = json.loads((tmp_path / "verdicts.json").read_text())["studies"]
+    assert any("looked at with" in n for s in studies for c in s["claims"] for n in c["numbers"])
