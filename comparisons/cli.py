@@ -212,7 +212,7 @@ def _until_decided(
     of each study. Returns runs not finished and the report."""
     from comparisons.execution.deciding import planner, until_decided, write_standings
     from comparisons.execution.launch import LaunchError, process_place
-    from reports import build_report
+    from comparisons.execution.study import build_report
 
     if process_place()[1] > 1:
         raise LaunchError("--until-decided starts its own workers: start it with python alone")

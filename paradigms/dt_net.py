@@ -159,7 +159,7 @@ dt_net = partial(DTNet, recall=False, tied=True)
 dt_net_recall = partial(DTNet, recall=True, tied=True)
 """DT-net whose every repetition sees the input again."""
 
-dt_net_lipschitz = partial(DTNet, recall=True, tied=True, lipschitz=0.95)
+dt_net_lipschitz = partial(DTNet, recall=True, tied=True, lipschitz=0.99)
 """DT-L: `dt_net_recall` with convolutions of bounded norm, ELU and shortcuts that interpolate,
 without the published norms of batches. A contraction with `norm="board"`."""
 
@@ -184,6 +184,8 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     if preset == "quick" and spec.dense and "feed_forward" in name:
         # On mazes they learn later than what repeats one block, on strings only at a higher rate.
         found["train"] = {"steps": 1700} if spec.spatial_dims == 2 else {"learning_rate": 3e-3}
+    if preset == "quick" and spec.dense and "lipschitz" in name and spec.spatial_dims == 1:
+        found["train"] = {"steps": 2000}
     if large and preset == "quick":
         # They stay at chance on such images: training ends once validation says so.
         found["train"] = {"batch_size": 24, "patience": 4, "validate_every": 100}

@@ -88,7 +88,9 @@ LOTTERY = Study(
             ("prefix_sums",),
             ("dt_net_recall", "lottery"),
             {
-                "quick": Scale(SEEDS, (50_000,)),
+                "quick": Scale(
+                    SEEDS, (50_000,), overrides(evaluation={"difficulties": (16, 32, 48, 64)})
+                ),
                 "standard": Scale(
                     TWENTY,
                     (10_000,),

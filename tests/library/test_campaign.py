@@ -22,7 +22,7 @@ from reports import build_report
 SMALL = (
     "--preset=smoke",
     "--studies=b22-sums",
-    "--seeds=2",
+    "--seeds=4",
     "--workers=1",
     "--speed=1000",
     "--set=train.steps=20",
@@ -251,7 +251,7 @@ def test_checkpoints_of_finished_runs_travel_where_others_take_their_training(wh
         (["--studies=b23"], "unknown study 'b23'"),
         (["--preset=papre"], "unknown preset 'papre'"),
         (["--set=train.steps=0"], "train.steps"),
-        (["--studies=b22-sums", "--preset=standard"], "preset"),
+        (["--studies=b22-sums", "--preset=large"], "preset"),
         (["--minutes=x"], "not a whole number"),
     ],
 )
