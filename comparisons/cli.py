@@ -15,6 +15,7 @@ from comparisons.planning.plan import Request, make_plan, names_in
 from comparisons.planning.presets import DEFAULT_TASKS, PRESETS, default_paradigms
 from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
+from foundations.plugins import blamed, load_plugins
 
 if TYPE_CHECKING:
     import argparse
@@ -114,12 +115,13 @@ def main(argv: list[str] | None = None) -> int:
     """Run compare.py; returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
     options = make_parser().parse_args(argv)
-    if options.list:
-        print(listing())
-        return 0
-    from comparisons.execution.launch import check_launch
-
     try:
+        load_plugins(options.plugin)
+        if options.list:
+            print(listing())
+            return 0
+        from comparisons.execution.launch import check_launch
+
         check_launch(options.distribute)
         if options.study:
             plan, of_study, title = study_plan(options)
@@ -136,6 +138,11 @@ def main(argv: list[str] | None = None) -> int:
         usable_folder(out)
     except (ValueError, OSError) as error:
         print(f"compare.py: {one_line(error)}", file=sys.stderr)
+        return USAGE
+    except Exception as error:
+        if not blamed(error):
+            raise
+        print(f"compare.py: {blamed(error)}", file=sys.stderr)
         return USAGE
     return _run(plan, of_study, title, out, options, argv)
 

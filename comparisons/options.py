@@ -13,6 +13,7 @@ from comparisons.planning.plan import ALL
 from comparisons.planning.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
 from foundations import VERSION
 from foundations.command import Parser, whole_number
+from foundations.plugins import add_option
 from foundations.records.spec import EvaluationSpec
 
 EXAMPLES = """\
@@ -156,6 +157,7 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
         help="distinct training problems, e.g. 1000,10000; several make a sample-efficiency curve",
     )
     _tests_elsewhere(group)
+    add_option(group)
     group.add_argument(
         "--set",
         action="append",

@@ -28,17 +28,24 @@ TASKS = Registry(
         "emnist": "tasks.images:Emnist",
         "digits": "tasks.images:Digits",
     },
+    group="tasks",
 )
+#: `@register("parity")` above a subclass of `Task`: a task from outside.
+register = TASKS.register
 
 
 def task_names() -> list[str]:
     """The names that `load_task` knows."""
+    TASKS.discover()
     return list(TASKS)
 
 
 def task_class(name: str) -> type[Task]:
     """The class behind a name; ValueError names the known ones, nearest first."""
-    return TASKS.load(name)
+    found = TASKS.load(name)
+    if not inspect.isclass(found) or not hasattr(found, "make"):
+        raise TASKS.wrong(name, "must be a subclass of tasks.base.Task")
+    return found
 
 
 def load_task(name: str, **options: Any) -> Task:
@@ -48,4 +55,7 @@ def load_task(name: str, **options: Any) -> Task:
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of task {name}", option, allowed)
-    return cls(**options)
+    task = cls(**options)
+    if not hasattr(task, "spec"):
+        raise TASKS.wrong(name, "has no spec")
+    return task

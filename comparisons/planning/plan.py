@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from comparisons.planning.overrides import Overrides, combinations, of_group
 from comparisons.planning.presets import PRESETS
 from foundations.errors import Unsuitable, unknown_name
-from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, check_limits, typed
+from foundations.plugins import loaded
+from foundations.records.spec import (
+    PROBES,
+    EvaluationSpec,
+    RunSpec,
+    TrainSpec,
+    check_limits,
+    typed,
+)
 
 if TYPE_CHECKING:
     from paradigms.base import Paradigm
@@ -63,6 +71,10 @@ def _check(spec: RunSpec) -> None:
         make_exit_rule(rule, 1)
     for name in spec.evaluation.blows:
         check_perturbation(name)
+    for name in spec.evaluation.probes:
+        PROBES.load(name)
+    if spec.evaluation.probes and not spec.evaluation.inside:
+        raise ValueError("evaluation.probes needs evaluation.inside, the problems to probe with")
     if spec.seed < 0 or spec.data_seed < 0:
         raise ValueError("seeds must be at least 0")
 
@@ -233,12 +245,15 @@ def _check_tests(spec: RunSpec, task: Task) -> None:
 
 
 def _built(spec: RunSpec, task: Task) -> Paradigm:
-    """The network of a run, without its weights; ValueError where its options make no sense."""
+    """The network of a run, without its weights; ValueError where its options make no sense. One
+    from outside is built whole and must answer a problem."""
     import torch
 
-    from paradigms import build_paradigm
+    from paradigms import PARADIGMS, build_paradigm
 
     name = spec.paradigm
+    if name.rpartition(":")[2] in PARADIGMS.outside:
+        return _tried(spec, task)
     try:
         with torch.device("meta"):
             return build_paradigm(name, task.spec, **spec.paradigm_options)
@@ -246,6 +261,32 @@ def _built(spec: RunSpec, task: Task) -> Paradigm:
         raise ValueError(f"option of paradigm {name} of the wrong type: {error}") from error
     except RuntimeError as error:
         raise ValueError(f"no {name} can be built with these options: {error}") from error
+
+
+def _tried(spec: RunSpec, task: Task) -> Paradigm:
+    """A network from outside that was seen to give logits of the right shape; ValueError names the
+    plugin and what is wrong."""
+    import torch
+
+    from paradigms import PARADIGMS, build_paradigm
+
+    one = task.sample(spec.train_difficulty, 1, seed=spec.data_seed, split="validation").inputs
+    wanted = (1, task.spec.outputs, *(one.shape[2:] if task.spec.dense else ()))
+    model = None
+    try:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(spec.seed)
+            model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
+            shape = getattr(model.eval()(one, 1), "shape", None)
+    except Exception as error:
+        if model is None and isinstance(error, ValueError):
+            raise  # in words of its own: which options there are, or why it is unsuitable
+        why = f"{type(error).__name__}: {error}"
+        raise PARADIGMS.wrong(spec.paradigm, f"fails on {spec.task}: {why}") from error
+    if shape != wanted:
+        got = "no tensor" if shape is None else f"shape {tuple(shape)}"
+        raise PARADIGMS.wrong(spec.paradigm, f"logits for {spec.task} are {got}, not {wanted}")
+    return model.train()
 
 
 def _scaled(spec: RunSpec, model: Paradigm, asked_for: bool) -> TrainSpec:
@@ -371,6 +412,7 @@ def repeat_command(spec: RunSpec) -> str:
     ]
     parts = [
         "python compare.py",
+        *(f"--plugin {shlex.quote(plugin)}" for plugin in loaded()),
         f"--tasks {spec.task}",
         f"--paradigms {shlex.quote(spec.paradigm)}",
         *(f"--transfer {spec.task}:{other}" for other in others),
