@@ -14,6 +14,7 @@ from foundations.registry import Registry
 
 if TYPE_CHECKING:
     from tasks.base import Task
+    from tasks.data_sets import as_dataset as as_dataset
 
 TASKS = Registry(
     "task",
@@ -59,3 +60,11 @@ def load_task(name: str, **options: Any) -> Task:
     if not hasattr(task, "spec"):
         raise TASKS.wrong(name, "has no spec")
     return task
+
+
+def __getattr__(name: str) -> Any:
+    if name == "as_dataset":  # needs torch, which names alone do without
+        from tasks.data_sets import as_dataset
+
+        return as_dataset
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

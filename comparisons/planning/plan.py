@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from comparisons.planning.overrides import Overrides, combinations, of_group
+from comparisons.planning.overrides import Overrides, Sweep, combinations, of_group
 from comparisons.planning.presets import PRESETS
 from foundations.errors import Unsuitable, unknown_name
 from foundations.plugins import loaded
@@ -32,7 +32,8 @@ ALL = "all"  # axes of a task
 class Request:
     """What the user asked for. None: the preset's choice. settings: what --set says, a run for each
     value of a Sweep. transfer: pairs of tasks, trained on the first and tested on the second as
-    well. match: see `match.MATCHES`; the first paradigm is the reference."""
+    well. match: see `match.MATCHES`; the first paradigm is the reference. recipes: settings of
+    single paradigms, over all others."""
 
     tasks: tuple[str, ...]
     paradigms: tuple[str, ...]
@@ -42,6 +43,7 @@ class Request:
     settings: Overrides = field(default_factory=dict)
     transfer: tuple[tuple[str, str], ...] = ()
     match: str = "samples"
+    recipes: Mapping[str, Overrides] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ def _tried(spec: RunSpec, task: Task) -> Paradigm:
     from paradigms import PARADIGMS, build_paradigm
 
     one = task.sample(spec.train_difficulty, 1, seed=spec.data_seed, split="validation").inputs
-    wanted = (1, task.spec.outputs, *(one.shape[2:] if task.spec.dense else ()))
+    wanted = task.spec.logits_shape(one)
     model = None
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -322,6 +324,7 @@ def _planned(
     def spec_of(name: str, more: Overrides) -> RunSpec:
         others = set(request.paradigms) - {name}
         own = {key: value for key, value in values.items() if key[0] not in others}
+        own |= request.recipes.get(name, {})
         return make_spec(task, name, request.preset, seed, count, {**own, **more}, transfer)
 
     spec = spec_of(paradigm, {})
@@ -347,6 +350,12 @@ def _check_names(request: Request) -> None:
         task_class(name)
     for name in request.paradigms:
         check_paradigm(name)
+    for name, recipe in request.recipes.items():
+        if name not in request.paradigms:
+            raise unknown_name("paradigm of a recipe", name, request.paradigms)
+        for (group, option), value in recipe.items():
+            if isinstance(value, Sweep):
+                raise ValueError(f"{group}.{option} of a recipe must be one value, not several")
     for source, target in request.transfer:
         task_class(target)
         if source not in request.tasks:
