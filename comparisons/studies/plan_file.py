@@ -102,33 +102,30 @@ class PlanFile:
     text: list[str] = field(default_factory=list)
 
     def error(self, where: Where, message: object) -> PlanFileError:
-        """An error at a place, or at what is around it."""
-        place = where
-        while place and place not in self.lines:
-            place = place[:-1]
-        return PlanFileError(f"{self.path}, line {self.lines.get(place, 1)}: {one_line(message)}")
+        """An error at a place, or at what is around it: of the first line there that has the word
+        that the message quotes or the setting that it names, else of its beginning."""
+        while where and where not in self.lines:
+            where = where[:-1]
+        said, first = one_line(message), self.lines.get(where, 1)
+        after = [n for p, n in self.lines.items() if n > first and p[: len(where)] != where]
+        last = min(after, default=len(self.text) + 1) - 1
+        quoted = re.search(r"'([^']+)'", said)
+        words = rf"(?<!\w){re.escape(quoted[1])}(?!\w)" if quoted else r"(?!)"
+        having = [n for n in range(first, last + 1) if re.search(words, self.text[n - 1])]
+        for place, number in self.lines.items():
+            if first <= number <= last and f"{'.'.join(map(str, place[-2:]))} " in said:
+                having.append(number)
+        return PlanFileError(f"{self.path}, line {min(having, default=first)}: {said}")
 
     @contextmanager
     def at(self, where: Where) -> Iterator[None]:
-        """Errors of what is done here are those of that place or, where they quote a word or name
-        a setting of it, of the line with that."""
+        """Errors of what is done here are those of that place."""
         try:
             yield
         except PlanFileError:
             raise
         except (ValueError, TypeError) as error:
-            raise self.error(self._closest(where, str(error)), error) from error
-
-    def _closest(self, where: Where, message: str) -> Where:
-        inside = {p: n for p, n in self.lines.items() if p[: len(where)] == where}
-        quoted = re.findall(r"'([^']+)'", message)[:1]
-        for place, line in inside.items():
-            if any(re.search(rf"(?<!\w){re.escape(q)}(?!\w)", self.text[line - 1]) for q in quoted):
-                return place
-        for place in inside:
-            if ".".join(map(str, place[-2:])) in message:
-                return place
-        return where
+            raise self.error(where, error) from error
 
     def check(self, what: str, table: Mapping[str, Any], where: Where) -> None:
         """PlanFileError unless a table has what it must, and nothing it may not."""

@@ -62,7 +62,7 @@ def test_a_folder_that_holds_no_run_is_said_with_the_plugins_it_would_need(tmp_p
         load_run(tmp_path)
     assert "plugin" not in str(caught.value)
     (tmp_path / "made.json").write_text(json.dumps({"plugins": ["/there/mine.py"]}))
-    with pytest.raises(ValueError, match="it was made with the plugins /there/mine[.]py"):
+    with pytest.raises(ValueError, match=r"made with the plugins /there/mine\.py"):
         load_run(str(tmp_path))
 
 
