@@ -114,7 +114,7 @@ def test_the_command_line_comes_over_and_beside_the_file(tmp_path):
         ('tasks = ["maze"]', "", 16, "request needs tasks"),
         ('rule = "beats"', 'rule = "beat"', 24, "unknown rule 'beat'; known: beats"),
         ("by = 0.01", "margin = 0.01", 21, "rule beats takes better, worse, by"),
-        ('"dt_net", set', '"dt_net", setting', 28, "unknown key of run of a claim 'setting'; known: set"),
+        ('"dt_net", set', '"dt_net", setting', 28, "key of run of a claim 'setting'; known: set"),
         ('title = "Recall"', 'plugins = ["gone.py"]', 1, "plugin .*gone.py: there is no such file"),
     ],
 )  # fmt: skip
