@@ -37,14 +37,22 @@ class Run(NamedTuple):
     model: Paradigm
 
 
-def load_run(folder: str | Path) -> Run:
-    """A finished run, from its folder OUT/runs/RUN. ValueError if the folder holds none; where a
-    plugin was used and is not loaded, it says which."""
-    folder = Path(folder)
+#: The spec of a run that was shared, by the name that the Hub looks for.
+CONFIG = "config.json"
+HUB = "hf://"
+
+
+def load_run(folder: str | Path, **task_options: Any) -> Run:
+    """A finished run: from its folder OUT/runs/RUN, from one that was shared (`testing.sharing`),
+    or as hf://OWNER/NAME from the Hub. task_options: over those of the run, such as where its data
+    are here. ValueError if there is no such run; where a plugin was used and is not loaded, it says
+    which."""
+    folder = _downloaded(str(folder)) if str(folder).startswith(HUB) else Path(folder)
     try:
-        spec = read_spec(folder)
+        shared = folder / CONFIG
+        spec = RunSpec.from_dict(read_json(shared)) if shared.exists() else read_spec(folder)
         weights, _ = load_tensors(folder / "model.safetensors")
-        task = load_task(spec.task, **spec.task_options)
+        task = load_task(spec.task, **{**spec.task_options, **task_options})
         model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
         model.load_state_dict(weights)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
@@ -54,6 +62,17 @@ def load_run(folder: str | Path) -> Run:
             + _plugins_needed(folder)
         ) from error
     return Run(spec, task, model.eval())
+
+
+def _downloaded(address: str) -> Path:
+    """A copy of what is on the Hub, weights and records alone: nothing of it is run."""
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "model.safetensors"]
+    try:
+        return Path(snapshot_download(address.removeprefix(HUB), allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{address} can't be had: {one_line(error)[:300]}") from error
 
 
 def _plugins_needed(folder: Path) -> str:
