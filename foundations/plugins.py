@@ -61,7 +61,7 @@ def load_plugins(plugins: Iterable[str]) -> None:
         importlib.invalidate_caches()
         found = import_plugin(plugin, path.stem if is_file else given, path if is_file else None)
         file = Path(getattr(found, "__file__", None) or os.devnull).resolve()
-        if file.parent == Path.cwd():  # a name that means nothing in another folder
+        if file.parent == Path.cwd().resolve():  # a name that means nothing in another folder
             plugin = str(file)
         if plugin not in _loaded:
             _loaded.append(plugin)

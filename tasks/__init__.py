@@ -43,7 +43,7 @@ def task_names() -> list[str]:
 
 def task_class(name: str) -> type[Task]:
     """The class behind a name; ValueError names the known ones, nearest first."""
-    found = TASKS.load(name)
+    found: Any = TASKS.load(name)
     if not inspect.isclass(found) or not hasattr(found, "make"):
         raise TASKS.wrong(name, "must be a subclass of tasks.base.Task")
     return found

@@ -255,7 +255,9 @@ def _built(spec: RunSpec, task: Task) -> Paradigm:
 
     name = spec.paradigm
     if name.rpartition(":")[2] in PARADIGMS.outside:
-        return _tried(spec, task)
+        from comparisons.planning.outside import tried
+
+        return tried(spec, task)
     try:
         with torch.device("meta"):
             return build_paradigm(name, task.spec, **spec.paradigm_options)
@@ -263,32 +265,6 @@ def _built(spec: RunSpec, task: Task) -> Paradigm:
         raise ValueError(f"option of paradigm {name} of the wrong type: {error}") from error
     except RuntimeError as error:
         raise ValueError(f"no {name} can be built with these options: {error}") from error
-
-
-def _tried(spec: RunSpec, task: Task) -> Paradigm:
-    """A network from outside that was seen to give logits of the right shape; ValueError names the
-    plugin and what is wrong."""
-    import torch
-
-    from paradigms import PARADIGMS, build_paradigm
-
-    one = task.sample(spec.train_difficulty, 1, seed=spec.data_seed, split="validation").inputs
-    wanted = task.spec.logits_shape(one)
-    model = None
-    try:
-        with torch.random.fork_rng(devices=[]), torch.no_grad():
-            torch.manual_seed(spec.seed)
-            model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
-            shape = getattr(model.eval()(one, 1), "shape", None)
-    except Exception as error:
-        if model is None and isinstance(error, ValueError):
-            raise  # in words of its own: which options there are, or why it is unsuitable
-        why = f"{type(error).__name__}: {error}"
-        raise PARADIGMS.wrong(spec.paradigm, f"fails on {spec.task}: {why}") from error
-    if shape != wanted:
-        got = "no tensor" if shape is None else f"shape {tuple(shape)}"
-        raise PARADIGMS.wrong(spec.paradigm, f"logits for {spec.task} are {got}, not {wanted}")
-    return model.train()
 
 
 def _scaled(spec: RunSpec, model: Paradigm, asked_for: bool) -> TrainSpec:
