@@ -24,9 +24,8 @@ from foundations.errors import one_line, unknown_name
 from foundations.plugins import load_plugins
 from foundations.records.spec import RunSpec
 
-#: What each table may hold: the type of a value, [type] for a list of such, and, in SCHEMA's
-#: order, what must be there.
 WORDS, NUMBERS = [str], [int]
+#: What each table may hold, by key the type of its value; [type] is a list of such.
 SCHEMA: dict[str, dict[str, Any]] = {
     "the plan": {
         "title": str,
