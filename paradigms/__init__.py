@@ -145,7 +145,8 @@ def paradigm_module(name: str, base: object = None) -> list[ModuleType]:
 
 def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
     """The options of a paradigm, by name; those of one that wraps another include the other's."""
-    kinds, wrapped = {inspect.Parameter.KEYWORD_ONLY}, _wrapped(name)
+    kinds: set[Any] = {inspect.Parameter.KEYWORD_ONLY}
+    wrapped = _wrapped(name)
     parameters = _parameters(name)
     if name in PARADIGMS.outside:  # its positional parameters are no rows' values
         kinds.add(inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -44,7 +44,7 @@ def task_names() -> list[str]:
 def task_class(name: str) -> type[Task]:
     """The class behind a name; ValueError names the known ones, nearest first."""
     found: Any = TASKS.load(name)
-    if not inspect.isclass(found) or not hasattr(found, "make"):
+    if not hasattr(found, "__mro__") or not hasattr(found, "make"):
         raise TASKS.wrong(name, "must be a subclass of tasks.base.Task")
     return found
 
