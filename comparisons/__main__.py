@@ -1,5 +1,6 @@
 """`python -m comparisons`: what compare.py does, where the library is installed and its checkout is
-not at hand; and `python -m comparisons merge`, see `storage.merging`."""
+not at hand; and `python -m comparisons merge`, see `storage.merging`, and `share`, see
+`testing.sharing`."""
 
 import sys
 
@@ -10,6 +11,10 @@ def main() -> int:
         from comparisons.storage.merging import main as merge
 
         return merge(sys.argv[2:])
+    if sys.argv[1:2] == ["share"]:
+        from comparisons.testing.sharing import main as share
+
+        return share(sys.argv[2:])
     from comparisons.cli import main as compare
 
     return compare()

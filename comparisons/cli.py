@@ -16,6 +16,7 @@ from comparisons.planning.plan import Request, make_plan, names_in
 from comparisons.planning.presets import DEFAULT_TASKS, PRESETS, default_paradigms
 from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
+from foundations.plugins import blamed, load_plugins
 
 if TYPE_CHECKING:
     import argparse
@@ -53,10 +54,8 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
     return request, title
 
 
-def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSpec, ...]], str]:
-    """The runs of the study asked for, those of each part, and a title. ValueError for an unknown
-    one, or for options that a study brings itself."""
-    names = studies_named(options.study)
+def _check_brought(options: argparse.Namespace, by: str) -> None:
+    """ValueError for options that a study, or a plan file, brings itself."""
     brought = {
         "--tasks": options.tasks,
         "--paradigms": options.paradigms,
@@ -67,8 +66,31 @@ def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSp
     given = [name for name, value in brought.items() if value]
     if given:
         raise ValueError(
-            f"--study brings its own tasks, paradigms and samples: leave out {', '.join(given)}"
+            f"{by} brings its own tasks, paradigms and samples: leave out {', '.join(given)}"
         )
+
+
+def file_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSpec, ...]], str]:
+    """The runs of a plan file, those that its claims are about, and a title. ValueError as of
+    `plan_file`."""
+    from comparisons.studies.plan_file import plan_of_file, read_plan_file
+
+    if options.study or options.data_dir:
+        raise ValueError("--plan stands for itself: leave out --study and --data-dir")
+    _check_brought(options, "--plan")
+    file = read_plan_file(options.plan)
+    if options.preset:
+        file.said["preset"] = options.preset
+    if options.out is None and "out" in file.said:
+        options.out = Path(file.said["out"])
+    return plan_of_file(file, DEFAULT_PRESET, options.seeds, settings_of(options))
+
+
+def study_plan(options: argparse.Namespace) -> tuple[Plan, dict[str, tuple[RunSpec, ...]], str]:
+    """The runs of the study asked for, those of each part, and a title. ValueError for an unknown
+    one, or for options that a study brings itself."""
+    names = studies_named(options.study)
+    _check_brought(options, "--study")
     preset = options.preset or DEFAULT_PRESET
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
@@ -121,14 +143,17 @@ def main(argv: list[str] | None = None) -> int:
     """Run compare.py; returns its exit status."""
     argv = sys.argv[1:] if argv is None else argv
     options = make_parser().parse_args(argv)
-    if options.list:
-        print(listing())
-        return 0
-    from comparisons.execution.launch import check_launch
-
     try:
+        load_plugins(options.plugin)
+        if options.list:
+            print(listing())
+            return 0
+        from comparisons.execution.launch import check_launch
+
         check_launch(options.distribute)
-        if options.study:
+        if options.plan:
+            plan, of_study, title = file_plan(options)
+        elif options.study:
             plan, of_study, title = study_plan(options)
         elif options.until_decided is not None:
             raise ValueError("--until-decided is of published claims: name a --study")
@@ -145,6 +170,11 @@ def main(argv: list[str] | None = None) -> int:
         usable_folder(out)
     except (ValueError, OSError) as error:
         print(f"compare.py: {one_line(error)}", file=sys.stderr)
+        return USAGE
+    except Exception as error:
+        if not blamed(error):
+            raise
+        print(f"compare.py: {blamed(error)}", file=sys.stderr)
         return USAGE
     return _run(plan, of_study, title, out, options, argv)
 

@@ -22,6 +22,8 @@ _SENTENCE = re.compile(r"^.*?(?=\.(?:\s|$)| \(|$)")
 
 def listing() -> str:
     """All of it, as text of at most 80 columns."""
+    for registry in (TASKS, PARADIGMS, STUDIES):
+        registry.discover()
     parts = [
         ("tasks", {name: described(entry) for name, entry in TASKS.items()}),
         ("paradigms", {name: described(paradigm_entry(name).make) for name in PARADIGMS}),
@@ -52,7 +54,10 @@ def described(entry: Any) -> str:
 def _sentences(module: str) -> dict[str, str]:
     """First sentences by the name of the class, function or, where a string stands under it,
     variable; of one that is made with a summary, that."""
-    source = find_spec(module)
+    try:
+        source = find_spec(module)
+    except ImportError:  # of a package that an installed plugin names and that isn't there
+        return {}
     if source is None or not source.origin:
         return {}
     with open(source.origin, encoding="utf-8") as file:

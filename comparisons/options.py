@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from comparisons.planning.overrides import Overrides, Sweep
+from comparisons.planning.overrides import Overrides, setting
 from comparisons.planning.plan import ALL
 from comparisons.planning.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
 from foundations import VERSION
 from foundations.command import Parser, whole_number
-from foundations.records.spec import EvaluationSpec
+from foundations.plugins import add_option
 
 EXAMPLES = """\
 examples:
@@ -29,12 +28,6 @@ examples:
 
 The same command with the same --out goes on where it stopped and trains nothing
 twice."""
-
-
-#: Settings whose value is a list, and other names of settings.
-_LISTS = {("evaluation", f.name) for f in fields(EvaluationSpec) if isinstance(f.default, tuple)}
-_LISTS |= {("evaluation", "axes")}
-_ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
 
 
 def parse_value(text: str) -> Any:
@@ -53,13 +46,13 @@ def parse_value(text: str) -> Any:
     return text.strip()
 
 
-def parse_setting(setting: str) -> tuple[str, str, list[Any]]:
+def parse_setting(given: str) -> tuple[str, str, list[Any]]:
     """`GROUP.FIELD=V1,V2` as (group, field, values); ValueError says what form is wanted."""
-    key, equals, text = setting.partition("=")
+    key, equals, text = given.partition("=")
     group, dot, name = key.strip().rpartition(".")
     if not (equals and dot and group and name and text.strip()):
         raise ValueError(
-            f"--set {setting!r} is not of the form KEY=VALUE with KEY one of task.OPTION,"
+            f"--set {given!r} is not of the form KEY=VALUE with KEY one of task.OPTION,"
             " paradigm.OPTION, train.FIELD, evaluation.FIELD or PARADIGM.OPTION"
         )
     return group, name, [parse_value(v) for v in text.split(",")]
@@ -69,13 +62,12 @@ def parse_settings(settings: Iterable[str]) -> Overrides:
     """What --set says: several values are swept over, but for fields that are lists. ValueError as
     of `parse_setting`, or for what is given twice."""
     parsed: Overrides = {}
-    for setting in settings:
-        group, name, values = parse_setting(setting)
-        key = _ALIASES.get((group, name), (group, name))
+    for text in settings:
+        group, name, values = parse_setting(text)
+        key, value = setting(group, name, values)
         if key in parsed:
             raise ValueError(f"--set {group}.{name} is given twice")
-        several = tuple(values) if key in _LISTS else Sweep(*values)
-        parsed[key] = several if key in _LISTS or len(values) > 1 else values[0]
+        parsed[key] = value
     return parsed
 
 
@@ -154,6 +146,12 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
             " the time is over (3, 5, 8, 12 and 20 seeds; see docs/studies.md)"
         ),
     )
+    group.add_argument(
+        "--plan",
+        type=Path,
+        metavar="FILE",
+        help="instead: a study of your own as a TOML file (docs/plan_files.md)",
+    )
     group.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
     group.add_argument(
         "--seeds", type=_integers(0, "seeds"), help="of initialisation and order, e.g. 0,1,2"
@@ -165,6 +163,7 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
         help="distinct training problems, e.g. 1000,10000; several make a sample-efficiency curve",
     )
     _tests_elsewhere(group)
+    add_option(group)
     group.add_argument(
         "--set",
         action="append",

@@ -15,7 +15,6 @@ import inspect
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
-from pkgutil import resolve_name
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -76,11 +75,17 @@ PARADIGMS = Registry(
         "lottery": Entry("paradigms.lottery:lottery", "paradigms.lottery:recipe"),
         "adaptive": Entry("paradigms.adaptive:adaptive", "paradigms.adaptive:recipe"),
     },
+    group="paradigms",
 )
+#: `register("tiny", Tiny)`, or `@register("tiny")`: a network from outside, any module class or
+#: function that builds a module. It is given the task's spec first, if it takes anything without a
+#: default; what has a default is an option.
+register = PARADIGMS.register
 
 
 def paradigm_names() -> list[str]:
     """The names that `build_paradigm` knows, beside those of the form `PREFIX:NAME`."""
+    PARADIGMS.discover()
     return list(PARADIGMS)
 
 
@@ -101,13 +106,17 @@ def paradigm_entry(name: str) -> Entry:
     return found if isinstance(found, Entry) else Entry(found)
 
 
-def _loaded(thing: Any) -> Any:
-    return resolve_name(thing) if isinstance(thing, str) else thing
+def _factory(name: str) -> Any:
+    """What makes a paradigm, loaded."""
+    make = PARADIGMS.resolved(name, paradigm_entry(name).make)
+    if inspect.isclass(make) or (callable(make) and not hasattr(make, "parameters")):
+        return make
+    raise PARADIGMS.wrong(name, "must be a class or function that builds a network")
 
 
 def _parameters(name: str) -> dict[str, inspect.Parameter]:
     """Of a paradigm's factory, with the values that a row of a table sets as defaults."""
-    make: Any = _loaded(paradigm_entry(name).make)
+    make: Any = _factory(name)
     made, given = (make.func, make.keywords) if isinstance(make, partial) else (make, {})
     parameters = inspect.signature(made).parameters
     return {k: p.replace(default=given.get(k, p.default)) for k, p in parameters.items()}
@@ -117,7 +126,8 @@ def _wrapped(name: str, base: object = None) -> str | None:
     """The paradigm that one wraps, whose options it takes too: NAME of PREFIX:NAME, base, or what
     its factory wraps by default."""
     parameters = _parameters(name)
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+    takes_more = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
+    if not takes_more or "base" not in parameters:
         return None
     return str(name.partition(":")[2] or base or parameters["base"].default)
 
@@ -135,9 +145,23 @@ def paradigm_module(name: str, base: object = None) -> list[ModuleType]:
 
 def paradigm_options(name: str) -> dict[str, inspect.Parameter]:
     """The options of a paradigm, by name; those of one that wraps another include the other's."""
-    kind, wrapped = inspect.Parameter.KEYWORD_ONLY, _wrapped(name)
-    options = {k: p for k, p in _parameters(name).items() if p.kind is kind}
+    kinds: set[Any] = {inspect.Parameter.KEYWORD_ONLY}
+    wrapped = _wrapped(name)
+    parameters = _parameters(name)
+    if name in PARADIGMS.outside:  # its positional parameters are no rows' values
+        kinds.add(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = {k: p for k, p in parameters.items() if k != _task_parameter(name)}
+    options = {k: p for k, p in parameters.items() if p.kind in kinds}
     return options | (paradigm_options(wrapped) if wrapped else {})
+
+
+def _task_parameter(name: str) -> str | None:
+    """The parameter of a network from outside that takes the task's spec: the first, unless it has
+    a default; None for none."""
+    first = next(iter(_parameters(name).values()), None)
+    if first is None or first.kind not in (first.POSITIONAL_ONLY, first.POSITIONAL_OR_KEYWORD):
+        return None
+    return first.name if first.default is first.empty else None
 
 
 def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
@@ -153,14 +177,18 @@ def build_paradigm(name: str, spec: Signature, **options: Any) -> Paradigm:
         value = options[option]
         if isinstance(value, (int, float)) and not -MOST <= value <= MOST:
             raise ValueError(f"{option} of {name} must be at most {MOST:,}, not {value}")
-    make = _loaded(paradigm_entry(name).make)
+    make = _factory(name)
     if ":" in name:
         return make(spec, name.partition(":")[2], **options)
-    return make(spec, **options)
+    if name not in PARADIGMS.outside:
+        return make(spec, **options)
+    from paradigms.adapted import as_paradigm
+
+    return as_paradigm(make(*((spec,) if _task_parameter(name) else ()), **options))
 
 
 def paradigm_recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     """What a study of that preset uses for the paradigm: `options` and `train`, both may be
     absent."""
-    recipe = _loaded(paradigm_entry(name).recipe)
+    recipe = PARADIGMS.resolved(name, paradigm_entry(name).recipe)
     return recipe(name, preset, spec) if recipe else {}

@@ -17,9 +17,23 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from foundations.errors import unknown_name
+from foundations.registry import Registry
 from paradigms.base import Paradigm, Signature, count_parameters
 
-CRITERIA = ("random", "magnitude", "snip", "grasp", "synflow", "imp")
+#: From outside: a function `(model, layers, loss)` to scores, shaped like the masks, by the name of
+#: a layer; the highest are kept. layers: of `masked_layers`. loss(): of the first training batch.
+CRITERIA = Registry(
+    "lottery criterion",
+    {
+        "random": "comparisons.training.pruning:random_scores",
+        "magnitude": "comparisons.training.pruning:magnitude_scores",
+        "snip": "comparisons.training.pruning:snip_scores",
+        "grasp": "comparisons.training.pruning:grasp_scores",
+        "synflow": "comparisons.training.pruning:synflow_scores",
+        "imp": "comparisons.training.pruning:prune_by_rounds",
+    },
+    group="criteria",
+)
 SCOPES = ("global", "layer")
 KEEPS = ("none", "first", "last", "ends")
 CONTROLS = ("none", "shuffle", "reinit")

@@ -14,6 +14,7 @@ from foundations.registry import Registry
 
 if TYPE_CHECKING:
     from tasks.base import Task
+    from tasks.data_sets import as_dataset as as_dataset
 
 TASKS = Registry(
     "task",
@@ -28,17 +29,24 @@ TASKS = Registry(
         "emnist": "tasks.images:Emnist",
         "digits": "tasks.images:Digits",
     },
+    group="tasks",
 )
+#: `@register("parity")` above a subclass of `Task`: a task from outside.
+register = TASKS.register
 
 
 def task_names() -> list[str]:
     """The names that `load_task` knows."""
+    TASKS.discover()
     return list(TASKS)
 
 
 def task_class(name: str) -> type[Task]:
     """The class behind a name; ValueError names the known ones, nearest first."""
-    return TASKS.load(name)
+    found: Any = TASKS.load(name)
+    if not hasattr(found, "__mro__") or not hasattr(found, "make"):
+        raise TASKS.wrong(name, "must be a subclass of tasks.base.Task")
+    return found
 
 
 def load_task(name: str, **options: Any) -> Task:
@@ -48,4 +56,15 @@ def load_task(name: str, **options: Any) -> Task:
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of task {name}", option, allowed)
-    return cls(**options)
+    task = cls(**options)
+    if not hasattr(task, "spec"):
+        raise TASKS.wrong(name, "has no spec")
+    return task
+
+
+def __getattr__(name: str) -> Any:
+    if name == "as_dataset":  # needs torch, which names alone do without
+        from tasks.data_sets import as_dataset
+
+        return as_dataset
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from typing import Any
 
 from foundations.command import Parser, whole_number
 from foundations.errors import USAGE, one_line
+from foundations.plugins import add_option, load_plugins
 from tasks import load_task, task_names
 from tasks.base import SPLITS
 
@@ -66,6 +67,7 @@ def _parser() -> Parser:
             command.add_argument(
                 "--axes", action="store_true", help="so many problems of each axis of the task"
             )
+        add_option(command)
         what = "folder to make" if name == "export" else "image file to write"
         command.add_argument("--out", type=Path, required=True, help=what)
     return parser
@@ -75,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status, 2 for wrong usage."""
     given = _parser().parse_args(arguments)
     try:
+        load_plugins(given.plugin)
         from tasks.export import export, preview
 
         options = _options(given.set)

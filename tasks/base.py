@@ -48,6 +48,10 @@ class TaskSpec:
     difficulty_label: str = "difficulty"
     answers: tuple[str, ...] = ()
 
+    def logits_shape(self, inputs: Tensor) -> tuple[int, ...]:
+        """The shape of the logits for inputs [n, C, *S]."""
+        return (len(inputs), self.outputs, *(inputs.shape[2:] if self.dense else ()))
+
     def level(self, difficulty: Difficulty) -> int:
         """A number that grows with difficulty: itself, or the place (from 1) of a named one."""
         if isinstance(difficulty, str):

@@ -50,7 +50,8 @@ def _shapes(batch: Batch) -> dict[str, tuple[int, ...]]:
     return {name: tuple(part.shape[1:]) for name, part in parts.items() if part is not None}
 
 
-def _features(batch: Batch) -> datasets.Features:
+def features_of(batch: Batch) -> datasets.Features:
+    """The columns of problems as those of a batch, by name, with their types and shapes."""
     import datasets
 
     columns = {name: _array(shape, _PARTS[name][0]) for name, shape in _shapes(batch).items()}
@@ -91,7 +92,7 @@ def export(
         raise ValueError(f"count must be an integer of at least 1, not {count}")
     one = task.sample(difficulty, 1, seed, split)
     task.check_count(difficulty, split, count)
-    features = _features(one)
+    features = features_of(one)
     path = out / "data" / f"{split}-00000-of-00001.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
     with pq.ParquetWriter(path, features.arrow_schema, compression="zstd") as writer:

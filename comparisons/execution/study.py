@@ -38,6 +38,7 @@ from comparisons.storage import leases
 from comparisons.storage.run_folder import RunFolder, StoreError, folder_trouble
 from comparisons.studies.ledger import write_verdicts
 from foundations.files import write_atomically
+from foundations.plugins import blamed, loaded
 from foundations.records.reading import collect, write_table
 from foundations.records.spec import SCHEMA, RunSpec
 from reports import build_report
@@ -267,6 +268,7 @@ def _work(
                             raise  # the other processes wait for this one: nothing to go on with
                         else:
                             why = f"{type(error).__name__}: {error}".splitlines()[0]
+                            why = blamed(error) or why
                             failed[spec.run_id] = why
                             screen.failed(spec, why)
                     screen.done(spec)
@@ -309,5 +311,6 @@ def write_study(plan: Plan, out: Path, command: str, title: str) -> None:
         "runs": [spec.run_id for spec in plan.runs],
         "skipped": list(plan.skipped),
         "matched": list(plan.matched),
+        **({"plugins": list(loaded())} if loaded() else {}),
     }
     write_atomically(out / "study.json", json.dumps(study, indent=1))

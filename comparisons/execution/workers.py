@@ -11,10 +11,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
+
+from foundations.plugins import load_plugins, loaded
 
 MOST = 8  # workers unless asked for: each holds a copy of torch and of its run
 
@@ -46,7 +48,7 @@ def helpers(count: int, work: Callable[..., Any], *arguments: Any) -> Iterator[N
     """
     context = multiprocessing.get_context("spawn")  # a fork would share torch's thread pools
     processes = [
-        context.Process(target=_helper, args=(work, number, *arguments), daemon=True)
+        context.Process(target=_helper, args=(loaded(), work, number, *arguments), daemon=True)
         for number in range(1, count + 1)
     ]
     for process in processes:
@@ -61,11 +63,12 @@ def helpers(count: int, work: Callable[..., Any], *arguments: Any) -> Iterator[N
             process.join()
 
 
-def _helper(work: Callable[..., Any], number: int, *arguments: Any) -> None:
+def _helper(plugins: Sequence[str], work: Callable[..., Any], number: int, *arguments: Any) -> None:
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # the first process hears of it and ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    load_plugins(plugins)
     work(number, *arguments)
 
 

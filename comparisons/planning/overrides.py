@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from foundations.errors import unknown_name
+from foundations.records.spec import EvaluationSpec
 
 #: Values by (group, name). The groups are "task", "paradigm", "train", "evaluation", "transfer",
 #: and any paradigm, for it alone.
@@ -14,11 +16,26 @@ Overrides = dict[tuple[str, str], Any]
 GROUPS = ("task", "paradigm", "train", "evaluation", "transfer")
 
 
+#: Settings whose value is a list, and other names of settings.
+_LISTS = {("evaluation", f.name) for f in fields(EvaluationSpec) if isinstance(f.default, tuple)}
+_LISTS |= {("evaluation", "axes")}
+_ALIASES = {("task", "test_difficulties"): ("evaluation", "difficulties")}
+
+
 class Sweep(tuple[Any, ...]):
     """`Sweep(8, 20, 44)`: values that are tried in turn, a run each."""
 
     def __new__(cls, *values: Any) -> Sweep:
         return super().__new__(cls, values)
+
+
+def setting(group: str, name: str, values: Sequence[Any]) -> tuple[tuple[str, str], Any]:
+    """A setting and its value as they are in Overrides: several values are swept over, but for
+    fields that are lists."""
+    key = _ALIASES.get((group, name), (group, name))
+    if key in _LISTS:
+        return key, tuple(values)
+    return key, Sweep(*values) if len(values) > 1 else values[0]
 
 
 def swept(value: Any) -> tuple[Any, ...]:

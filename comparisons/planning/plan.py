@@ -7,10 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from comparisons.planning.overrides import Overrides, combinations, of_group
+from comparisons.planning.overrides import Overrides, Sweep, combinations, of_group
 from comparisons.planning.presets import LIKE, PRESETS
 from foundations.errors import Unsuitable, unknown_name
-from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, check_limits, typed
+from foundations.plugins import loaded
+from foundations.records.spec import (
+    PROBES,
+    EvaluationSpec,
+    RunSpec,
+    TrainSpec,
+    check_limits,
+    typed,
+)
 
 if TYPE_CHECKING:
     from paradigms.base import Paradigm
@@ -24,7 +32,8 @@ ALL = "all"  # axes of a task
 class Request:
     """What the user asked for. None: the preset's choice. settings: what --set says, a run for each
     value of a Sweep. transfer: pairs of tasks, trained on the first and tested on the second as
-    well. match: see `match.MATCHES`; the first paradigm is the reference."""
+    well. match: see `match.MATCHES`; the first paradigm is the reference. recipes: settings of
+    single paradigms, over all others."""
 
     tasks: tuple[str, ...]
     paradigms: tuple[str, ...]
@@ -34,6 +43,7 @@ class Request:
     settings: Overrides = field(default_factory=dict)
     transfer: tuple[tuple[str, str], ...] = ()
     match: str = "samples"
+    recipes: Mapping[str, Overrides] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,10 @@ def _check(spec: RunSpec) -> None:
         make_exit_rule(rule, 1)
     for name in spec.evaluation.blows:
         check_perturbation(name)
+    for name in spec.evaluation.probes:
+        PROBES.load(name)
+    if spec.evaluation.probes and not spec.evaluation.inside:
+        raise ValueError("evaluation.probes needs evaluation.inside, the problems to probe with")
     if spec.seed < 0 or spec.data_seed < 0:
         raise ValueError("seeds must be at least 0")
 
@@ -252,12 +266,17 @@ def _check_tests(spec: RunSpec, task: Task) -> None:
 
 
 def _built(spec: RunSpec, task: Task) -> Paradigm:
-    """The network of a run, without its weights; ValueError where its options make no sense."""
+    """The network of a run, without its weights; ValueError where its options make no sense. One
+    from outside is built whole and must answer a problem."""
     import torch
 
-    from paradigms import build_paradigm
+    from paradigms import PARADIGMS, build_paradigm
 
     name = spec.paradigm
+    if name.rpartition(":")[2] in PARADIGMS.outside:
+        from comparisons.planning.outside import tried
+
+        return tried(spec, task)
     try:
         with torch.device("meta"):
             return build_paradigm(name, task.spec, **spec.paradigm_options)
@@ -300,6 +319,7 @@ def _planned(
     def spec_of(name: str, more: Overrides) -> RunSpec:
         others = set(request.paradigms) - {name}
         own = {key: value for key, value in values.items() if key[0] not in others}
+        own |= request.recipes.get(name, {})
         return make_spec(task, name, request.preset, seed, count, {**own, **more}, transfer)
 
     spec = spec_of(paradigm, {})
@@ -325,6 +345,12 @@ def _check_names(request: Request) -> None:
         task_class(name)
     for name in request.paradigms:
         check_paradigm(name)
+    for name, recipe in request.recipes.items():
+        if name not in request.paradigms:
+            raise unknown_name("paradigm of a recipe", name, request.paradigms)
+        for (group, option), value in recipe.items():
+            if isinstance(value, Sweep):
+                raise ValueError(f"{group}.{option} of a recipe must be one value, not several")
     for source, target in request.transfer:
         task_class(target)
         if source not in request.tasks:
@@ -390,6 +416,7 @@ def repeat_command(spec: RunSpec) -> str:
     ]
     parts = [
         "python compare.py",
+        *(f"--plugin {shlex.quote(plugin)}" for plugin in loaded()),
         f"--tasks {spec.task}",
         f"--paradigms {shlex.quote(spec.paradigm)}",
         *(f"--transfer {spec.task}:{other}" for other in others),

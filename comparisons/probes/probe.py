@@ -33,7 +33,7 @@ from comparisons.probes.trajectories import (
 from comparisons.storage.run_folder import RunFolder
 from comparisons.testing.evaluation import iterations_to_run, recorded_iterations
 from comparisons.testing.session import Session
-from foundations.records.spec import EvaluationSpec
+from foundations.records.spec import PROBES, EvaluationSpec
 from paradigms.base import Paradigm, State
 from tasks.base import Batch, Difficulty
 
@@ -278,8 +278,8 @@ def probe_run(
     report: Callable[[dict[str, Any]], None],
 ) -> list[dict[str, Any]]:
     """The facts of `probe` at every test difficulty, for as many problems as are asked for, by one
-    process; the tensors go to the run's folder under `LEVEL.NAME`. Nothing where none are asked
-    for."""
+    process, and of the probes from outside under "own"; the tensors go to the run's folder under
+    `LEVEL.NAME`. Nothing where none are asked for."""
     every: list[dict[str, Any]] = []
     stored: dict[str, Tensor] = {}
     for difficulty in evaluation.difficulties if evaluation.inside else ():
@@ -291,6 +291,9 @@ def probe_run(
             seed=evaluation.seed,
             budget=evaluation.iterations,
         )
+        asked = (session, difficulty, evaluation.inside, evaluation.seed, evaluation.iterations)
+        if evaluation.probes:
+            facts["own"] = {name: PROBES.load(name)(*asked) for name in evaluation.probes}
         every.append(facts)
         stored |= {f"{facts['test_difficulty']}.{name}": t for name, t in tensors.items()}
     if stored:

@@ -19,7 +19,7 @@ import torch
 
 from comparisons.hardware import device_name
 from comparisons.provenance.fingerprint import PARTS, differing, fingerprint
-from comparisons.provenance.sources import commit, sources
+from comparisons.provenance.sources import brought_by, commit, sources
 from comparisons.storage.run_folder import RunFolder, StoreError
 from foundations import VERSION
 from foundations.files import write_atomically
@@ -114,6 +114,7 @@ def begin(
         "torch": torch.__version__,
         "cpu": device_name(torch.device("cpu")),
         **{key: earlier[key] for key in (*_OF_TRAINING, "kept", "accepted") if key in earlier},
+        **({"plugins": plugins} if (plugins := brought_by(spec)) else {}),
         "sources": sources(spec),
         "tests": tests,
         "fingerprint": fingerprint(spec, tests),

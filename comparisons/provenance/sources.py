@@ -14,10 +14,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from comparisons.testing.exits import make_exit_rule
-from foundations.records.spec import RunSpec
-from paradigms import paradigm_module
-from tasks import task_class
+from comparisons.testing.exits import EXIT_RULES, make_exit_rule
+from foundations.plugins import loaded
+from foundations.records.spec import OBJECTIVES, PROBES, SCHEDULES, RunSpec
+from foundations.registry import Registry
+from paradigms import PARADIGMS, paradigm_module
+from paradigms.lottery import CRITERIA
+from tasks import TASKS, task_class
 
 #: Modules that say what training and testing mean, beside those of the task, the paradigm and the
 #: exit rules.
@@ -101,11 +104,40 @@ def sources_from(*starts: str) -> dict[str, str]:
     return dict(sorted(hashes.items()))
 
 
+def from_outside(spec: RunSpec) -> list[tuple[Registry, str]]:
+    """What a run names that is not built in, each with the registry that knows it."""
+    options, evaluation = spec.paradigm_options, spec.evaluation
+    named = [
+        *((TASKS, name) for name in (spec.task, *evaluation.transfer)),
+        (PARADIGMS, spec.paradigm.rpartition(":")[2]),
+        (PARADIGMS, options.get("base")),
+        *((EXIT_RULES, name) for name in evaluation.exit_rules),
+        (OBJECTIVES, spec.train.objective),
+        (SCHEDULES, spec.train.schedule),
+        (CRITERIA, options.get("criterion")),
+        *((PROBES, name) for name in evaluation.probes),
+    ]
+    return [(registry, str(name)) for registry, name in named if name in registry.outside]
+
+
+def brought_by(spec: RunSpec) -> list[str]:
+    """The plugins that a run was made with: all that were given, and packages whose things it
+    names."""
+    packages = [registry.outside[name] for registry, name in from_outside(spec)]
+    return [plugin for plugin in dict.fromkeys([*loaded(), *packages]) if plugin]
+
+
 def sources(spec: RunSpec) -> dict[str, str]:
     """Hash by module of all that gives a run its meaning."""
     kinds = [task_class(name) for name in (spec.task, *spec.evaluation.transfer)]
     starts = [base.__module__ for kind in kinds for base in kind.__mro__]
     starts += [type(make_exit_rule(name, 1)).__module__ for name in spec.evaluation.exit_rules]
+    functions = (OBJECTIVES, SCHEDULES, CRITERIA, PROBES)
+    starts += [
+        registry.load(name).__module__
+        for registry, name in from_outside(spec)
+        if any(registry is one for one in functions)
+    ]
     of_paradigm = paradigm_module(spec.paradigm, spec.paradigm_options.get("base"))
     starts += [module.__name__ for module in of_paradigm]
     measuring = {name: path for name in MEASURING if (path := _source(import_module(name)))}

@@ -40,6 +40,7 @@ STUDIES = Registry(
         "b22-sums": "comparisons.studies.b22:SUMS",
         "thread-recovery": "comparisons.studies.thread:RECOVERY",
     },
+    group="studies",
 )
 ALL = "all"
 
@@ -183,20 +184,23 @@ def _smoke(request: Request) -> Request:
 
 def study_names() -> list[str]:
     """The names that --study knows."""
-    return [*STUDIES, ALL]
+    return [*STUDIES.names(), ALL]
 
 
 def load_study(name: str) -> Study:
     """A study by name; ValueError names the known ones, nearest first."""
     if name not in STUDIES:
         raise unknown_name("study", name, study_names())
-    return STUDIES.load(name)
+    found = STUDIES.load(name)
+    if not isinstance(found, Study):
+        raise STUDIES.wrong(name, "must be a comparisons.studies.Study")
+    return found
 
 
 def studies_named(name: str) -> list[str]:
     """The studies that a name stands for."""
     if name == ALL:
-        return list(STUDIES)
+        return [known for known in STUDIES if known not in STUDIES.outside]  # the published ones
     load_study(name)
     return [name]
 

@@ -186,6 +186,7 @@ EXIT_RULES = Registry(
         "oracle": "comparisons.testing.exits:Oracle",
         "halting": "comparisons.testing.exits:Halting",
     },
+    group="exit_rules",
 )
 
 #: The one to stop by where none is asked for.
@@ -194,7 +195,10 @@ USUAL_RULE = "agreement"
 
 def exit_rule_class(name: str) -> type[ExitRule]:
     """The class behind a name; ValueError names the known ones, nearest first."""
-    return EXIT_RULES.load(name)
+    found = EXIT_RULES.load(name)
+    if not hasattr(found, "chooses"):
+        raise EXIT_RULES.wrong(name, "must be a subclass of comparisons.testing.exits.ExitRule")
+    return found
 
 
 def make_exit_rule(name: str, train_iterations: int) -> ExitRule:

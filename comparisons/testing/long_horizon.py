@@ -28,7 +28,7 @@ from rich.console import Console
 from torch import Tensor
 
 from comparisons.hardware import PRECISIONS, device_name, resolve_precision
-from comparisons.storage.tensors import Damaged, load_checkpoint, load_tensors, save_checkpoint
+from comparisons.storage.tensors import Damaged, load_checkpoint, save_checkpoint
 from comparisons.testing.evaluation import recorded_iterations
 from comparisons.testing.exits import (
     USUAL_RULE,
@@ -39,17 +39,15 @@ from comparisons.testing.exits import (
     stopping_rules,
 )
 from comparisons.testing.session import Session, Step
+from comparisons.testing.trained import load_run
 from foundations.command import Parser, whole_number
 from foundations.errors import INTERRUPTED, USAGE, one_line, unknown_name
 from foundations.files import write_atomically
-from foundations.records.reading import read_spec
-from foundations.records.spec import RunSpec
+from foundations.plugins import add_option, load_plugins
 from foundations.statistics import wilson_interval
-from paradigms import build_paradigm
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
 from paradigms.sparse import check_sparse
-from tasks import load_task
 from tasks.base import Batch, Difficulty, Task
 
 MOST = 10**9  # problems or iterations
@@ -83,23 +81,6 @@ class Question:
     def older_name(self) -> str:
         """What files were named after once, though questions may share it."""
         return f"{self.difficulty}-{self.count}-{self.rule}"
-
-
-def load_run(folder: Path) -> tuple[RunSpec, Task, Paradigm]:
-    """A finished run: its spec, its task and its trained network. ValueError if the folder holds
-    none."""
-    try:
-        spec = read_spec(folder)
-        weights, _ = load_tensors(folder / "model.safetensors")
-        task = load_task(spec.task, **spec.task_options)
-        model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
-        model.load_state_dict(weights)
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
-        why = one_line(error)
-        raise ValueError(
-            f"{folder} is not the folder of a finished run such as OUT/runs/RUN ({why[:300]})"
-        ) from error
-    return spec, task, model.eval()
 
 
 class Answers:
@@ -300,6 +281,7 @@ def _parser() -> Parser:
         "--seed", type=whole_number(0, 2**63 - 1), default=0, help="of the problems (default 0)"
     )
     parser.add_argument("--precision", default="auto", help="|".join(PRECISIONS))
+    add_option(parser)
     parser.add_argument(
         "--tolerance",
         type=float,
@@ -342,6 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True, highlight=False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
+        load_plugins(options.plugin)
         spec, task, model = load_run(options.run)
         question = _question(options, task, model, device)
     except ValueError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -26,7 +27,7 @@ from comparisons.training.objectives import (
     squared_change,
     squared_growth,
 )
-from foundations.records.spec import TrainSpec
+from foundations.records.spec import OBJECTIVES, USUAL, TrainSpec
 from paradigms.adaptive import Adaptive
 from paradigms.base import Paradigm, State
 from paradigms.layers import channels_last
@@ -72,9 +73,12 @@ class Learner(nn.Module):
     iteration alone (deep supervision of Jolicoeur-Martineau 2025, arXiv 2510.04871; there with a
     step of the optimiser each, here together).
 
-    starts: in any of them, a share of the problems starts from noise (`objectives.mixed_starts`).
-    shared: whether other processes, if there are any, hold the rest of the
-    batch. compiled: whether `running` compiles the network's parts.
+    objective: a function from outside, `(model, task, batch, iterations)` to a mean loss in nats;
+    for all networks, with no other term beside it.
+
+    starts: in any of the others, a share of the problems starts from noise
+    (`objectives.mixed_starts`). shared: whether other processes, if there are any, hold the rest of
+    the batch. compiled: whether `running` compiles the network's parts.
     """
 
     def __init__(
@@ -92,7 +96,11 @@ class Learner(nn.Module):
         self.task = task
         self.alpha = train.alpha if model.progressive and model.max_iterations is None else 0.0
         self.label_smoothing = train.label_smoothing
-        self.continues = train.continued > 0 and model.max_iterations is None and not model.halts
+        own = train.objective != USUAL
+        self.objective = OBJECTIVES.load(train.objective) if own else None
+        self.continues = (
+            train.continued > 0 and model.max_iterations is None and not model.halts and not own
+        )
         self.settle, self.contract = train.settle, train.contract
         self.train_spec = train
         recurrent = model.max_iterations is None
@@ -120,7 +128,7 @@ class Learner(nn.Module):
     def passes(self, iterations: float, skipped: float, kept: float) -> Passes:
         """What `forward` runs for a draw."""
         recurrent = self.model.max_iterations is None
-        train = self.train_spec if recurrent else TrainSpec()
+        train = self.train_spec if recurrent or self.objective else TrainSpec()
         return passes(train, self.halts, self.alpha, iterations, skipped, kept)
 
     def forward(
@@ -136,6 +144,10 @@ class Learner(nn.Module):
         on from there. iterations: of the other losses, by default the network's."""
         x = channels_last(batch.inputs)
         iterations = iterations or self.model.train_iterations
+        if self.objective:
+            with autocast(x.device, self.precision), self._masked_once():
+                loss = self.objective(self.model, self.task, replace(batch, inputs=x), iterations)
+            return loss * (share_of_sites(batch) if self.shared else 1.0)
         if self.halts:
             return self._halting_loss(batch, x, iterations)
         if self.implicit:

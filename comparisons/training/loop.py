@@ -34,7 +34,7 @@ from comparisons.training.optimizers import (
     named_state,
     restore_state,
 )
-from foundations.records.spec import RunSpec
+from foundations.records.spec import USUAL, RunSpec
 from paradigms.base import Paradigm
 from tasks.base import Batch, Task
 
@@ -196,7 +196,9 @@ class Training:
             spec, task, model, average, learner, optimizer, folder, accelerator, report, precision,
             progress, best, loss_sum,
         )  # fmt: skip
-        if quick_gpu(device) and accelerator.num_processes == 1:
+        # What an objective from outside does may differ from step to step: no graph repeats that.
+        own = train.objective != USUAL
+        if quick_gpu(device) and accelerator.num_processes == 1 and not own:
             training.graphs = training.graphed(CudaRecorder(device))
         return training
 

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from foundations.errors import unknown_name
-from foundations.records.spec import SCHEDULES, TrainSpec
+from foundations.records.spec import SCHEDULES, USUAL, TrainSpec
 from paradigms.base import State
 
 #: Share of the steps after which training is continued beyond its iterations, where it is: before
@@ -30,17 +29,26 @@ def rate(step: int, steps: int, warmup: int, schedule: str) -> float:
     nothing.
 
     Warm-up is exponential as in Bansal et al. 2022: 1 - exp(-5 (step + 1) / warmup), over 0.99 when
-    it ends. Then "constant", or half a "cosine" or a "linear" fall to zero at `steps`.
+    it ends. Then the schedule, one of `SCHEDULES`.
     """
     warm = 1.0 if warmup <= 0 else 1 - math.exp(-5 * (step + 1) / warmup)
     left = min(max((steps - step) / max(steps - warmup, 1), 0.0), 1.0)
-    if schedule == "constant":
-        return warm
-    if schedule == "linear":
-        return warm * left
-    if schedule == "cosine":
-        return warm * (1 - math.cos(math.pi * left)) / 2
-    raise unknown_name("schedule", schedule, SCHEDULES)
+    return warm * float(SCHEDULES.load(schedule)(left))
+
+
+def constant(left: float) -> float:
+    """The highest rate to the end."""
+    return 1.0
+
+
+def linear(left: float) -> float:
+    """A fall to zero in a line."""
+    return left
+
+
+def cosine(left: float) -> float:
+    """Half a cosine, down to zero."""
+    return (1 - math.cos(math.pi * left)) / 2
 
 
 def progressive_draw(iterations: int, seed: int, step: int) -> tuple[int, int]:
@@ -133,7 +141,9 @@ def passes(
 ) -> Passes:
     """Those of a recurrent network's objective, before training goes on from there: for a draw, or
     expected ones for the means of draws. A step that pulls a gradient back costs what one without
-    gradient does."""
+    gradient does. An objective from outside is counted as one pass with one answer."""
+    if train.objective != USUAL:
+        return Passes(0, iterations)
     if halts:
         return Passes(0, iterations, iterations if halts == "pondernet" else 1)
     if train.implicit:

@@ -22,7 +22,7 @@ from comparisons.training.objectives import progressive_draw
 from foundations.records.spec import RunSpec
 from paradigms import build_paradigm
 from paradigms.base import Paradigm
-from paradigms.lottery import MaskedLayer, masked_layers
+from paradigms.lottery import CRITERIA, MaskedLayer, masked_layers
 from tasks.base import Batch, Task
 
 Scores = dict[str, Tensor]
@@ -254,6 +254,10 @@ def _masks(spec, task, model, layers, batch, generator) -> Scores:
         scores = magnitude_scores(layers)
     elif pruning.criterion == "snip":
         scores = snip_scores(layers, scoring_loss(spec, task, model, batch))
+    elif pruning.criterion in CRITERIA.outside:
+        loss = scoring_loss(spec, task, model, batch)
+        scores = CRITERIA.load(pruning.criterion)(model, layers, loss)
+        scores = {name: scores[name].detach() for name in layers}
     else:
         cooled = _Cooled(task, TEMPERATURE)
         grasped = grasp_scores(layers, scoring_loss(spec, cooled, model, batch))

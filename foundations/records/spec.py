@@ -5,17 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from foundations.errors import unknown_name
+from foundations.registry import Registry
 
 SCHEMA = 1
 OPTIMIZERS = ("adam", "adamw", "sgd")
 PRECISIONS = ("auto", "bf16", "fp32", "tf32")
-SCHEDULES = ("cosine", "constant", "linear")
+#: Each a function of what is left of a training, from 1 to 0, to the rate, a share of the highest.
+SCHEDULES = Registry(
+    "schedule",
+    {
+        "cosine": "comparisons.training.objectives:cosine",
+        "constant": "comparisons.training.objectives:constant",
+        "linear": "comparisons.training.objectives:linear",
+    },
+    group="schedules",
+)
+#: What training minimises: the losses that the other fields of `TrainSpec` choose from, or a
+#: function `(model, task, batch, iterations)` from outside, see `training.learner`.
+USUAL = "usual"
+OBJECTIVES = Registry(
+    "objective", {USUAL: "comparisons.training.learner:Learner"}, group="objectives"
+)
+#: Functions `(session, difficulty, count, seed, iterations)` from outside, to what they found.
+PROBES = Registry("probe", {}, group="probes")
 
 
 class Limits(NamedTuple):
@@ -27,7 +45,7 @@ class Limits(NamedTuple):
 
     least: float = 0
     most: float = 10**9
-    words: tuple[str, ...] = ()
+    words: Collection[str] = ()
     open_end: str = ""
 
     def check(self, path: str, value: Any) -> None:
@@ -74,7 +92,8 @@ class TrainSpec:
     implicit: terms of the gradient through the state after all iterations as if it were a fixed
     point, 0 to train through the iterations. supervised: answers that are trained, evenly spread
     over the iterations, no gradient from one to another; 0 for the last alone. ponder: weight of
-    what networks that halt by themselves pay for time (`paradigms.adaptive`).
+    what networks that halt by themselves pay for time (`paradigms.adaptive`). objective: "usual",
+    what all these fields say, or a function from outside in its place (`OBJECTIVES`).
     """
 
     steps: Count = 2000
@@ -103,6 +122,7 @@ class TrainSpec:
     implicit: CountOrZero = 0
     supervised: CountOrZero = 0
     ponder: Amount = 0.01
+    objective: Annotated[str, Limits(words=OBJECTIVES)] = USUAL
 
     @property
     def total_steps(self) -> int:
@@ -119,7 +139,7 @@ class EvaluationSpec:
     with (`probe.inside`), 0 for none. transfer: other tasks of the same shape to be tested on as
     well, by name, with their options. axes: what else than difficulty problems of the same task
     can differ in (`Task.axes`), to be tested on as well, by name, with the options of such
-    problems."""
+    problems. probes: those from outside (`PROBES`) that the `inside` problems are given to."""
 
     difficulties: tuple[int | str, ...] = ()
     samples: Problems = 1000
@@ -137,6 +157,7 @@ class EvaluationSpec:
     inside: CountOrZero = 0
     transfer: dict[str, dict[str, Any]] = field(default_factory=dict)
     axes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    probes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ FLOORS = {
         ("options", "listing", "think"),
         ("cli",),
         ("__main__",),
+        ("__init__",),
     ),
     "reports": (("read",), ("figures",), ("narrative",), ("page",), ("__init__",), ("__main__",)),
 }

@@ -158,7 +158,7 @@ def test_the_end_says_how_it_stands(whole, capsys):
 def test_a_dry_run_tells_the_runs_their_minutes_and_claims(whole, tmp_path, capsys):
     assert benchmarks.main([f"--campaign={whole}", "--dry-run", *SMALL]) == 0
     said = capsys.readouterr().out
-    assert "| 2 of 2 |" in said
+    assert "| 4 of 4 |" in said
     assert "B22-prefix-512" in said
     assert "4 runs, about" in said
     out = tmp_path / "out"
