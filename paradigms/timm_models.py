@@ -223,10 +223,11 @@ def vit_tiny(spec: Signature, *, width: int = 192) -> OnePass:
     """Vision transformer of size "tiny" (Dosovitskiy et al. 2021, arXiv 2010.11929; Touvron et al.
     2021).
 
-    5.7 million parameters at the published width and image size. Patches of one pixel for small
-    images and dense answers; where sizes differ, its learned positions are those of 32 x 32,
-    resized. width: rounded up to a multiple of its three heads."""
-    options: dict[str, Any] = {"patch_size": _patch(spec), "embed_dim": 3 * math.ceil(width / 3)}
+    5.7 million parameters at the published width and image size. Patches of two pixels a side for
+    small images, of one for dense answers; where sizes differ, its learned positions are those of
+    32 x 32, resized. width: rounded up to a multiple of its three heads."""
+    patch = _patch(spec) if spec.dense or spec.size is None else max(2, _patch(spec))
+    options: dict[str, Any] = {"patch_size": patch, "embed_dim": 3 * math.ceil(width / 3)}
     if spec.size is None:
         options |= {"img_size": 32, "dynamic_img_size": True}
     return _sized(spec, "vit_tiny", "vit_tiny_patch16_224", width, **options)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 from comparisons.planning.overrides import Overrides, extended, setting
 from comparisons.planning.plan import Plan, Request, make_plan
 from comparisons.planning.presets import default_paradigms
-from comparisons.studies import STUDIES, Claim, Study, verdicts
+from comparisons.studies import STUDIES, Claim, Study, ratios, verdicts
 from comparisons.studies.evidence import RunSelector
+from comparisons.studies.finding import Check
 from foundations.errors import one_line, unknown_name
 from foundations.plugins import load_plugins
 from foundations.records.spec import RunSpec
@@ -76,10 +77,11 @@ REQUIRED = {
     "run of a claim": ("task", "paradigm"),
 }
 #: The rules of claims that take one or two kinds of runs.
-RULES = {
-    name: getattr(verdicts, name)
-    for name in (
-        "beats", "no_worse", "alike", "reaches", "stays_below", "saturates_before", "takes_longer",
+RULES: dict[str, Callable[..., Check]] = {
+    rule.__name__: rule
+    for rule in (
+        verdicts.beats, verdicts.no_worse, verdicts.alike, verdicts.reaches, verdicts.stays_below,
+        ratios.saturates_before, ratios.takes_longer,
     )
 }  # fmt: skip
 RECIPE_GROUPS = ("paradigm", "train")
