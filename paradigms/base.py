@@ -80,6 +80,8 @@ class Paradigm(nn.Module):
     train_iterations: int = 1
     #: Steps after which nothing changes any more; None for a recurrent network, which goes on.
     max_iterations: int | None = None
+    #: Whether it is recurrent all the same, over the positions of one pass.
+    over_positions: bool = False
     #: Whether the progressive loss (start at a random iteration) makes sense for it.
     progressive: bool = False
     #: The submodules that run again at every iteration; a twin with distinct weights names the same

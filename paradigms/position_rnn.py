@@ -79,7 +79,7 @@ def swept_net(
     if causal and dims != 1:
         raise ValueError(f"causal {name} makes no sense for {spec.name}, whose sites have no order")
     check_stride(spec, stride)
-    return OnePass(
+    network = OnePass(
         nn.Sequential(
             CONV[dims](spec.in_channels, width, stride, stride=stride),
             *(Sweep(make, width, axis, not causal) for _ in range(layers) for axis in range(dims)),
@@ -89,6 +89,8 @@ def swept_net(
         ),
         sites=DENSE_SITES if spec.dense else None,
     )
+    network.over_positions = True
+    return network
 
 
 def check_stride(spec: Signature, stride: int) -> None:

@@ -135,6 +135,7 @@ def record_of(
         active_parameters=active_parameters(done.tested),
         train_iterations=done.tested.train_iterations,
         max_iterations=done.tested.max_iterations,
+        over_positions=done.tested.over_positions,
         difficulty_name=task.spec.difficulty_label,
         chance=task.spec.chance,
         train_flops=trained_flops(spec, train_cost(spec, task, done.tested), progress),

@@ -73,7 +73,7 @@ def check_perturbation(name: str) -> None:
     if name in OF_STATES or name == SWAP:
         return
     offered = {known: None for task in TASKS for known in task_class(task).perturbations}
-    if name.removesuffix(AFRESH) not in offered:
+    if not isinstance(name, str) or name.removesuffix(AFRESH) not in offered:
         raise unknown_name("perturbation", name, [*OF_STATES, SWAP, *offered])
 
 

@@ -70,6 +70,7 @@ class Result(Facts):
     """Everything that is recorded of a run. Of an older version's record, or of a trial's in a
     search, fields may be None.
 
+    over_positions: whether the network is recurrent over the positions of one pass.
     reason: why training ended as it did. data_wait_share: of the training time. version: of this
     library, command: what repeats the run, trained_as: the run whose training was taken over,
     claim: under which it was written. set_aside: files found damaged. batch_parts,
@@ -87,6 +88,7 @@ class Result(Facts):
     threads: int
     versions: dict[str, str]
     command: str
+    over_positions: bool = False
     version: str = ""
     claim: str = ""
     trained_as: str = ""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from reports.read.sections import goes_on
+from reports.read.sections import is_recurrent
 
 #: Plotly's names, and outlines in a box of -1..1.
 MARKERS = [
@@ -93,7 +93,7 @@ class Style:
 
 def styles_of(rows: pd.DataFrame) -> dict[str, Style]:
     """The look of every series of the records, in their order."""
-    recurrent = goes_on(rows)
+    recurrent = is_recurrent(rows)
     pruned = set(rows.loc[rows["active_parameters"] < rows["parameters"], "series"])
     styles: dict[str, Style] = {}
     kinds = {True: "recurrent", False: "feed-forward", None: "other"}

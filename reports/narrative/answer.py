@@ -294,7 +294,7 @@ _SHORT = {
 def _say_order_of_rules(section: Section) -> list[str]:
     """Whether the published order of exit rules holds beyond the trained difficulty, for the
     network that gets farthest of those that could go on."""
-    top = _furthest(section, [s for s in section.series if section.recurrent.get(s)])
+    top = _furthest(section, [s for s in section.series if section.endless.get(s)])
     if top is None or top.at not in _harder(section):
         return []
     cells = [section.cell(top.series, top.at, rule) for rule in _ORDER]

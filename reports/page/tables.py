@@ -141,7 +141,7 @@ def rules_table(section: Section, styles: dict[str, Style]) -> list[Row]:
         return {"rule": rule, "cells": [cells.get(d) for d in section.difficulties], "peak": peak}
 
     def group(series: str) -> Row | None:
-        if not section.recurrent.get(series):
+        if not section.endless.get(series):
             return None
         blind = groups.get(series, {})
         rules = sorted(blind, key=lambda r: (order.get(r, 99), r))
@@ -187,7 +187,7 @@ def speed_table(section: Section, styles: dict[str, Style]) -> list[Row]:
     fixed = fixed[fixed["test_difficulty"].isin(section.trained)].sort_values("iterations")
 
     def row(series: str) -> Row | None:
-        if not section.recurrent.get(series):
+        if not section.endless.get(series):
             return None
         needed = []
         for _, run in fixed[fixed["series"] == series].groupby("run_id"):

@@ -125,6 +125,8 @@ def load_records(out: str | Path) -> Records:
     if stored is None:
         notes.append("No results.parquet or results.csv: accuracies are left out.")
     _name_unfinished(study, rows, runs, notes)
+    over_positions = {run_id for run_id, run in runs.items() if run.result.get("over_positions")}
+    rows["over_positions"] = rows["run_id"].isin(over_positions)
     merged = merge_tests(rows, runs)
     name_sections(merged, runs)
     apart = name_series(merged, runs)

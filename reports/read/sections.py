@@ -77,7 +77,8 @@ class Section:
     page shows of them.
 
     rows: all rows. main: those of each series' largest training set. rule: the exit rule that the
-    page goes by. recurrent: by series whether it could go on, None where the records do not tell.
+    page goes by. endless: by series whether it could iterate on, None where the records do not
+    tell; recurrent: the same, but for networks that are recurrent over positions, which are.
     elsewhere: the problems are another task's than the trained one. ruled: `aggregate` of main per
     series, test_difficulty and rule; cells: the same by these three.
     """
@@ -92,6 +93,7 @@ class Section:
     labels: dict[float, str]
     train_difficulties: list[float]
     chance: float
+    endless: dict[str, bool | None]
     recurrent: dict[str, bool | None]
     rule: str
     elsewhere: bool
@@ -216,6 +218,13 @@ def goes_on(rows: pd.DataFrame) -> dict[str, bool | None]:
     }
 
 
+def is_recurrent(rows: pd.DataFrame) -> dict[str, bool | None]:
+    """By series whether the network is recurrent, over iterations or over the positions of one
+    pass; None where the records do not tell."""
+    over_positions = set(rows.loc[rows["over_positions"], "series"])
+    return {s: True if s in over_positions else known for s, known in goes_on(rows).items()}
+
+
 def _section(name: str, rows: pd.DataFrame, rule: str) -> Section:
     largest = rows.groupby("series")["train_samples"].transform("max")
     main = rows[(rows["train_samples"] == largest) | largest.isna()]
@@ -234,7 +243,8 @@ def _section(name: str, rows: pd.DataFrame, rule: str) -> Section:
         labels={float(k): str(v) for k, v in labels.items()},
         train_difficulties=sorted(rows["train_difficulty"].dropna().unique()),
         chance=float(rows["chance"].max()),
-        recurrent=goes_on(rows),
+        endless=goes_on(rows),
+        recurrent=is_recurrent(rows),
         rule=rule,
         elsewhere=bool((rows["test_task"] != rows["task"]).any()),
     )

@@ -149,3 +149,11 @@ def test_they_are_computed_in_float32_under_autocast(name):
     with torch.autocast("cpu", torch.bfloat16):
         logits = model(torch.randn(2, 1, 9))
     assert logits.isfinite().all()
+
+
+@pytest.mark.parametrize("name", ["gru", "lstm", "linear_rnn"])
+def test_one_pass_that_is_recurrent_over_positions_says_so(name):
+    model = build_paradigm(name, load_task("prefix_sums").spec, width=8)
+    assert model.over_positions
+    assert model.max_iterations == 1
+    assert not build_paradigm("dilated_cnn", load_task("prefix_sums").spec, width=8).over_positions

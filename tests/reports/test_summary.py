@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from drawn_records import drawn_tasks, one_task, write_drawn
 from hypothesis import Phase, given, settings
 from made_records import make_records, page_of, sections_of
 
+from reports.figures.styles import styles_of
 from reports.narrative.summary import summary
 
 
@@ -97,3 +99,18 @@ def test_the_page_opens_with_the_question_and_a_row_for_every_task(tmp_path):
     table = re.search(r'<table class="summary">(.*?)</table>', page, re.DOTALL)[1]
     assert re.findall(r'<th scope="row"><a href="#(t\d)">', table) == ["t0", "t1"]
     assert page.index('class="summary"') < page.index('id="overview"')
+
+
+def test_a_network_that_is_recurrent_over_positions_speaks_for_recurrence(tmp_path):
+    out = write_drawn(
+        tmp_path, one_task(("dt_net", (0.99, 0.2), {}), ("feed_forward", (0.99, 0.97), {}))
+    )
+    ((_, before),) = rows_of(out)
+    assert before.extrapolates.family == "feed-forward"
+    for path in out.glob("runs/*feed_forward*/result.json"):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "over_positions": True}))
+    assert rows_of(out) == [], "both are recurrent now"
+    (section,) = sections_of(out)
+    assert section.recurrent == {"dt_net": True, "feed_forward": True}
+    assert section.endless == {"dt_net": True, "feed_forward": False}
+    assert {style.family for style in styles_of(section.rows).values()} == {"recurrent"}
