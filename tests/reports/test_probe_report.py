@@ -296,11 +296,12 @@ def test_another_tasks_records_are_not_shown_for_it(copy):
 
 
 def test_every_perturbation_has_a_title():
-    from comparisons.probes.perturbations import OF_STATES, SWAP
+    from comparisons.probes.perturbations import AFRESH, OF_STATES, SWAP
     from tasks import task_class, task_names
 
     offered = {name for task in task_names() for name in task_class(task).perturbations}
-    assert set(PERTURBATIONS) == {*OF_STATES, SWAP, *offered}
+    afresh = {f"{name}{AFRESH}" for name in offered}
+    assert set(PERTURBATIONS) == {*OF_STATES, SWAP, *offered, *afresh}
 
 
 @pytest.mark.browser
