@@ -105,9 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"runs of one task only, not of {' and '.join(tasks)}")
     device, rows, picture = torch.device("cpu"), [], np.zeros((1, 1, 3))
     for spec, task, model in runs:
-        difficulty = next(
-            (d for d in task.spec.difficulties if str(d) == options.difficulty), options.difficulty
-        )
+        words = options.difficulty
+        difficulty = int(words) if words.isdecimal() else words
         session = Session(model.to(device), task, device, resolve_precision("fp32", device))
         row, picture = thoughts(session, spec.paradigm, difficulty, options.problem)
         rows.append(row)

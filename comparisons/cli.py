@@ -172,9 +172,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"compare.py: {one_line(error)}", file=sys.stderr)
         return USAGE
     except Exception as error:
-        if not blamed(error):
+        if not (why := blamed(error)):
             raise
-        print(f"compare.py: {blamed(error)}", file=sys.stderr)
+        print(f"compare.py: {why}", file=sys.stderr)
         return USAGE
     return _run(plan, of_study, title, out, options, argv)
 

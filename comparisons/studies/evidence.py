@@ -193,19 +193,26 @@ class Evidence:
 
     def _validated(self, spec: RunSpec) -> dict[int, float]:
         """Validation accuracy by training step; nothing where it was not kept."""
-        try:
-            lines = RunFolder(self.out, spec).metrics_path.read_text().splitlines()
-        except OSError:
-            return {}
         curve: dict[int, float] = {}
-        for text in lines:
+        for line in self._logged(spec):
             try:
-                line = json.loads(text)
                 if line["split"] == "validation":
                     curve[int(line["step"])] = float(line["accuracy"])
             except (ValueError, KeyError, TypeError):
-                continue  # a line cut off
+                continue  # it says something else
         return curve
+
+    def _logged(self, spec: RunSpec) -> Iterator[Any]:
+        """The lines of a run's metrics that can be read."""
+        try:
+            lines = RunFolder(self.out, spec).metrics_path.read_text().splitlines()
+        except OSError:
+            return
+        for text in lines:
+            try:
+                yield json.loads(text)
+            except ValueError:
+                continue  # cut off
 
     def seconds_a_step(self, selector: RunSelector) -> dict[int, float]:
         """By seed, seconds of training a step; runs that took no step, or no time that was

@@ -13,7 +13,7 @@ import gzip
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,14 +46,9 @@ class Kept(Evidence):
         found = self.kept.get(_key(spec))
         return found[1] if found and found[1].seed == spec.seed else None
 
-    def _validated(self, spec: RunSpec) -> dict[int, float]:
+    def _logged(self, spec: RunSpec) -> Iterator[Any]:
         found = self.kept.get(_key(spec))
-        lines = found[2] if found else []
-        return {
-            int(line["step"]): float(line["accuracy"])
-            for line in lines
-            if line.get("split") == "validation" and "accuracy" in line
-        }
+        yield from found[2] if found else ()
 
 
 def kept_in(folder: Path) -> dict[str, tuple[RunSpec, Result, Any]]:
