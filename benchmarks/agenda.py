@@ -11,7 +11,7 @@ from pathlib import Path
 from comparisons.planning.estimate import Load, load_of
 from comparisons.planning.match import network_of
 from comparisons.planning.overrides import Overrides
-from comparisons.studies import STUDIES, load_study, plan_studies
+from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from comparisons.studies.evidence import Evidence, RunSelector
 from comparisons.studies.finding import judge
 from foundations.records.result import Result
@@ -70,15 +70,15 @@ class _Looking(Evidence):
 
 
 def usual_studies(data_dir: Path | None) -> tuple[str, ...]:
-    """All studies, or where there is no folder of data those whose tasks read none."""
+    """All published studies, or where there is no folder of data those whose tasks read none."""
     reading = {
         name
-        for name in STUDIES
+        for name in studies_named(ALL)
         for arm in load_study(name).arms
         for task in arm.tasks
         if "data_dir" in signature(task_class(task)).parameters
     }
-    return tuple(name for name in STUDIES if data_dir or name not in reading)
+    return tuple(name for name in studies_named(ALL) if data_dir or name not in reading)
 
 
 def questions(

@@ -30,7 +30,7 @@ def listing() -> str:
         ("", {n: described(paradigm_entry(n).make) for n in PARADIGMS.names() if ":" in n}),
         ("presets", {name: preset["summary"] for name, preset in PRESETS.items()}),
         ("studies", {name: described(entry) for name, entry in STUDIES.items()}),
-        ("", {ALL: "every one of them"}),
+        ("", {ALL: "every one of published claims"}),
         ("claims, and the study that tests each", dict(sorted(CLAIMS.items()))),
     ]
     lines: list[str] = []

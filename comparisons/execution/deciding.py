@@ -54,7 +54,9 @@ def planner(preset: str, settings: Overrides, data_dir: Path | None) -> Planned:
 
     def planned(name: str, seeds: int) -> tuple[Plan, tuple[RunSpec, ...]]:
         if (name, seeds) not in made:
-            plan, runs = plan_studies([name], preset, tuple(range(seeds)), settings, data_dir)
+            first = load_study(name).first_seed
+            chosen = tuple(range(first, first + seeds))
+            plan, runs = plan_studies([name], preset, chosen, settings, data_dir)
             made[name, seeds] = plan, runs[name]
         return made[name, seeds]
 

@@ -15,6 +15,7 @@ import pytest
 from comparisons.cli import listing, main
 from comparisons.planning.overrides import overrides
 from comparisons.studies import (
+    ALL,
     CLAIMS,
     STUDIES,
     Arm,
@@ -23,6 +24,7 @@ from comparisons.studies import (
     Study,
     load_study,
     plan_studies,
+    studies_named,
 )
 from comparisons.studies.evidence import Evidence, RunSelector
 from comparisons.studies.finding import VERDICTS, judge
@@ -42,15 +44,15 @@ def test_every_claim_belongs_to_the_study_that_lists_it():
 
 
 def test_every_published_record_has_a_study_and_the_figures_in_its_claim():
-    text = {c.id: c.text for name in STUDIES for c in load_study(name).claims}
-    assert set(PUBLISHED) == set(CLAIMS) == set(text)
+    text = {c.id: c.text for name in studies_named(ALL) for c in load_study(name).claims}
+    assert set(PUBLISHED) == set(text) < set(CLAIMS)
     for claim, figures in PUBLISHED.items():
         cited = re.findall(r"[\d.]*\d", text[claim])
         for figure in figures:
             assert {f"{round(figure, digits):g}" for digits in (0, 1, 2)} & {*cited}, claim
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", studies_named(ALL))
 @pytest.mark.parametrize("preset", ["smoke", "quick", "standard", "paper"])
 def test_every_request_plans(name, preset):
     needs_data = {"s21-images", "yy-ood"}
@@ -81,7 +83,7 @@ def test_claims_about_confidence_are_about_networks_whose_labels_were_not_smooth
     """Smoothing changes how sure a network is, and with it what the most confident answer can
     find."""
     by_confidence = "maximum_confidence"
-    claims = [(name, claim) for name in STUDIES for claim in load_study(name).claims]
+    claims = [(name, claim) for name in studies_named(ALL) for claim in load_study(name).claims]
     about = [
         (name, claim)
         for name, claim in claims
