@@ -61,7 +61,8 @@ def test_the_sign_is_that_of_recurrence_and_neither_is_a_tie_of_overlapping_inte
         ("feed_forward", (0.985, 0.1), {}),
     )
     ((samples, cells),) = made.lines
-    assert samples == "1k" and made.columns == ["9", "13"]
+    assert samples == "1k"
+    assert made.columns == ["9", "13"]
     assert [cell.text for cell in cells] == ["0", "+80"]
     assert [cell.family for cell in cells] == ["", "recurrent"]
     other = tmp_path / "other"
@@ -81,14 +82,18 @@ def test_a_line_for_each_number_of_samples_that_both_families_have(tmp_path):
 
 def test_advice_names_where_each_is_ahead_and_where_neither(tmp_path):
     said = told(tmp_path / "a", ("dt_net", (0.99, 0.9), {}), ("feed_forward", (0.99, 0.1), {}))
-    assert "Use recurrence where problems get harder" in said and "by 80 points at size 13" in said
-    assert "Recurrence is unnecessary" in said and "Use depth" not in said
+    assert "Use recurrence where problems get harder" in said
+    assert "by 80 points at size 13" in said
+    assert "Recurrence is unnecessary" in said
+    assert "Use depth" not in said
     said = told(tmp_path / "b", ("dt_net", (0.5, 0.1), {}), ("feed_forward", (0.99, 0.9), {}))
-    assert "Use depth even for harder problems" in said and "Use recurrence" not in said
+    assert "Use depth even for harder problems" in said
+    assert "Use recurrence" not in said
     assert "Depth is ahead on problems like the trained (" not in said
     assert "Depth is ahead on problems like the trained: " in said
     said = told(tmp_path / "c", ("dt_net", (0.5, 0.1), {}), ("feed_forward", (0.52, 0.1), {}))
-    assert said.startswith("Neither solves even half") and "unnecessary" not in said
+    assert said.startswith("Neither solves even half")
+    assert "unnecessary" not in said
 
 
 def test_one_family_alone_makes_no_map(tmp_path):
