@@ -14,6 +14,8 @@ from commands import ROOT
 from hypothesis import settings
 from made_records import make_records
 
+from comparisons.execution.workers import cores
+
 # Timings on a shared machine say nothing about correctness. The same inputs each time, so that a
 # failure is of the change and can be repeated; others are drawn with --hypothesis-profile=random
 # and in the slow tests.
@@ -24,9 +26,22 @@ settings.load_profile("repeatable")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def _own_cores() -> None:
+    """Of several workers each has cores of its own: a run takes all that it sees, and threads that
+    outnumber the cores wait for each other, many times longer than they compute."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        count = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        here = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, here[int(worker.removeprefix("gw")) :: count] or here)
+
+
+_own_cores()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads():
-    torch.set_num_threads(min(2, torch.get_num_threads()))
+    torch.set_num_threads(min(2, torch.get_num_threads(), cores()))
 
 
 @pytest.fixture
