@@ -88,17 +88,17 @@ def test_intervals_of_three_seeds_hold(kind):
     assert min(mean, wide, apart) > 0.91
 
 
-def wrong(varying, trials, margin_of):
-    """How often a claim that is false by a hair is reproduced at one of the looks, each spending
-    its part of the error."""
+def wrong(varying, trials, told, gap=0.0):
+    """How often a claim that is false by a hair is told at one of the looks, each spending its part
+    of the error."""
     generator, errors = np.random.default_rng(7), 0
     for _ in range(trials):
-        a, b = drawn(generator, LOOKS[-1], varying, 0.0)
+        a, b = drawn(generator, LOOKS[-1], varying, gap)
         for seeds in LOOKS:
             level = 1 - 2 * spent_at(seeds)
             pairs = list(zip(a[:seeds], b[:seeds], strict=True))
             found = difference(a[:seeds].mean(1), b[:seeds].mean(1), N, pairs, level)
-            if margin_of(found):
+            if told(found):
                 errors += 1
                 break
     return errors / trials
@@ -108,6 +108,24 @@ def wrong(varying, trials, margin_of):
 @pytest.mark.parametrize("kind", VARYING)
 def test_verdicts_at_several_looks_are_wrong_in_less_than_5_of_100(kind):
     assert wrong(VARYING[kind], 1500, lambda found: found.low > 0) < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", VARYING)
+def test_networks_that_differ_by_the_margin_are_called_alike_in_less_than_5_of_100(kind):
+    """At exactly the margin, "alike" and "not alike" are both false by a hair."""
+    varying, gap = VARYING[kind], 0.4
+    margin = true_accuracy(0.5 + gap / 2, varying) - true_accuracy(0.5 - gap / 2, varying)
+    assert 0.02 < margin < 0.1
+
+    def alike(found):
+        return -margin < found.low and found.high < margin
+
+    def unlike(found):
+        return found.low > margin or found.high < -margin
+
+    assert wrong(varying, 1500, alike, gap) < 0.05
+    assert wrong(varying, 1500, unlike, gap) < 0.05
 
 
 def test_what_is_spent_adds_up():
