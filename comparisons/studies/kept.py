@@ -20,7 +20,7 @@ from typing import Any
 
 import pandas as pd
 
-from comparisons.studies import plan_studies
+from comparisons.studies import STUDIES, plan_studies
 from comparisons.studies.evidence import Evidence
 from comparisons.studies.ledger import write_verdicts
 from foundations.records.result import Result
@@ -68,10 +68,10 @@ def kept_in(folder: Path) -> dict[str, tuple[RunSpec, Result, Any]]:
 
 def judge_again(folder: Path) -> Path:
     """Write a kept folder's verdicts anew. Returns their file. Runs on data that is not here are
-    those that were kept of them."""
+    those that were kept of them; verdicts of studies that nothing here has stay as they are."""
     kept = kept_in(folder)
     entries = json.loads((folder / "verdicts.json").read_text())["studies"]
-    for entry in entries:
+    for entry in (one for one in entries if one["study"] in STUDIES):
         name, preset = entry["study"], entry["preset"]
         try:
             plan, of_study = plan_studies([name], preset)

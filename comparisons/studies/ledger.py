@@ -44,7 +44,8 @@ def write_verdicts(
                 for claim in study.claims
             ],
         }
-    ordered = [ledger[name] for name in STUDIES if name in ledger]
+    # Of a plugin that isn't loaded now, too: its verdicts stay, after those that are known.
+    ordered = [ledger[name] for name in dict.fromkeys([*STUDIES, *ledger]) if name in ledger]
     write_atomically(path, json.dumps({"schema": SCHEMA, "studies": ordered}, indent=1))
     return path
 
@@ -71,6 +72,6 @@ def _stored(path: Path) -> list[dict[str, Any]]:
     """What an earlier study left; nothing where it can't be read."""
     try:
         stored = json.loads(path.read_text())
-        return [entry for entry in stored["studies"] if entry["study"] in STUDIES]
+        return [entry for entry in stored["studies"] if isinstance(entry["study"], str)]
     except (OSError, ValueError, KeyError, TypeError):
         return []

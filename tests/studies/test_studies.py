@@ -164,26 +164,21 @@ def test_a_study_runs_to_a_ledger_and_goes_on_without_data_that_is_not_here(
 
 def test_one_study_leaves_the_verdicts_on_others(tiny, tmp_path):
     arguments = [*FAST, "--set=evaluation.samples=20", f"--out={tmp_path}"]
-    earlier = {
-        "schema": 1,
-        "studies": [
-            {
-                "study": "two",
-                "summary": "kept",
-                "preset": "quick",
-                "command": "c",
-                "runs": 1,
-                "complete": 1,
-                "claims": [],
-            },
-            {"study": "gone", "summary": "", "claims": []},
-        ],
+    entry = {
+        "summary": "kept",
+        "preset": "quick",
+        "command": "c",
+        "runs": 1,
+        "complete": 1,
+        "claims": [],
     }
+    # The second is a plugin's, which isn't loaded now.
+    earlier = {"schema": 1, "studies": [{"study": name, **entry} for name in ("two", "outside")]}
     (tmp_path / "verdicts.json").write_text(json.dumps(earlier))
     assert main(["--study=one", "--seeds=0", *arguments]) == 0
     stored = json.loads((tmp_path / "verdicts.json").read_text())["studies"]
-    assert [entry["study"] for entry in stored] == ["one", "two"]
-    assert stored[1]["summary"] == "kept"
+    assert [entry["study"] for entry in stored] == ["one", "two", "outside"]
+    assert [entry["summary"] for entry in stored[1:]] == ["kept", "kept"]
     assert stored[0]["claims"][0]["verdict"] == "inconclusive"  # one seed
     assert len(pd.read_parquet(tmp_path / "results.parquet").run_id.unique()) == 2
     (tmp_path / "verdicts.json").write_text('{"studies": [{"study": 3}]}')
