@@ -21,11 +21,11 @@ def reach_panel(section: Section, title: str = "") -> Panel | None:
     if section.only or not section.trained or min(section.difficulties) <= 0:
         return None
     trained = section.trained[0]
-    hardest = max(section.difficulties) / trained
+    hardest = float(max(section.difficulties) / trained)
     if hardest <= 1:
         return None
     lines = [line for s in section.series if (line := _line(section, s, trained)) is not None]
-    if not any(value > 1 for line in lines for value in line.y):
+    if not any(value > 1 + 1e-9 for line in lines for value in line.y):
         return None
     samples = [x for line in lines for x in line.x]
     marks = [("y", 1.0, "trained"), ("y", hardest, "hardest tested")]

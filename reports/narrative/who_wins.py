@@ -100,7 +100,7 @@ def _place(
         f"{first.series} {first}; {second.series} {second}; difference {span(low, high)} points",
         max(first.mean, second.mean) >= section.goal,
         max(first.mean, second.mean) >= half_way(section.chance),
-        not section.only and difficulty > max(section.train_difficulties, default=math.inf),
+        bool(not section.only and difficulty > max(section.train_difficulties, default=math.inf)),
         section.place(difficulty),
         samples,
     )
