@@ -28,7 +28,7 @@ class RunSelector:
     that a run has, a Sweep for any of several, None for an option left at its default; difficulty:
     tested on, None for the trained one; iterations: at most so many, where the rule has a row for
     several; "trained" for as many as in training, "trained+2" for two more, "trained*1.5" for half
-    as many more."""
+    as many more. ValueError for iterations with the rule "validated", which chooses them."""
 
     task: str
     paradigm: str
@@ -38,6 +38,13 @@ class RunSelector:
     samples: int | None = None
     settings: Overrides = field(default_factory=dict)
     test_task: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.iterations is not None and self.rule == "validated":
+            raise ValueError(
+                f"{self}: the rule validated chooses the iterations itself, and has one answer; ask"
+                " for rule='fixed'"
+            )
 
     def selects(self, spec: RunSpec) -> bool:
         """Whether it is this run, of whatever seed."""

@@ -39,9 +39,8 @@ def _maze(
 ) -> RunSelector:
     settings = overrides(train={"alpha": alpha}, task={"mix": mix}, evaluation={"blows": ()})
     elsewhere = f"maze:{axis}" if axis else None
-    return RunSelector(
-        "maze", paradigm, size, iterations=iterations, settings=settings, test_task=elsewhere
-    )
+    rule = "fixed" if iterations else "validated"
+    return RunSelector("maze", paradigm, size, rule, iterations, None, settings, elsewhere)
 
 
 def _after(damage: str, alpha: float) -> RunSelector:
@@ -54,7 +53,7 @@ def _sums(paradigm: str, bits: int) -> RunSelector:
 
 
 def _as_trained(task: str, paradigm: str) -> RunSelector:
-    return RunSelector(task, paradigm, iterations="trained")
+    return RunSelector(task, paradigm, rule="fixed", iterations="trained")
 
 
 _SIZES = {"difficulties": (9, 13, 21), "samples": 500, "iterations": 128}

@@ -450,3 +450,11 @@ def test_how_many_seeds_converge_is_said(tmp_path, specs):
     ).numbers
     assert any("2 of 3 seeds" in line and "on average 99.0 %" in line for line in numbers)
     assert any("0 of 3 seeds" in line for line in numbers)
+
+
+def test_iterations_of_a_rule_that_chooses_them_are_refused():
+    """Its one answer would be taken whatever was asked for."""
+    with pytest.raises(ValueError, match="chooses the iterations itself"):
+        RunSelector("maze", "dt_net", 21, iterations="trained")
+    RunSelector("maze", "dt_net", 21, rule="fixed", iterations="trained")
+    RunSelector("maze", "dt_net", 21, rule="agreement", iterations="trained*2")
