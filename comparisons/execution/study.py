@@ -29,7 +29,7 @@ from comparisons.execution.launch import (
 )
 from comparisons.execution.progress import Screen
 from comparisons.execution.run import execute
-from comparisons.execution.workers import cores, helpers, usual_workers
+from comparisons.execution.workers import helpers, threads_each, usual_workers
 from comparisons.hardware import set_tf32, tune
 from comparisons.planning.estimate import estimate
 from comparisons.planning.plan import Plan
@@ -74,8 +74,7 @@ def make_accelerator(
             torch.cuda.set_device((local + number) % count)
             share = -(-max(workers, on_this_machine) // count)
         else:
-            # A launcher allows one thread a process, whatever there is.
-            torch.set_num_threads(max(1, cores() // max(workers, on_this_machine)))
+            torch.set_num_threads(threads_each(max(workers, on_this_machine)))
     else:
         join_group()
     set_tf32(False)

@@ -38,6 +38,19 @@ def usual_workers(runs: int, accelerator: bool) -> int:
     return 1 if accelerator else max(1, min(cores(), runs, MOST))
 
 
+#: Of launchers, which allow one thread a process whatever there is.
+_LAUNCHERS = ("ACCELERATE_", "TORCHELASTIC_", "OMPI_", "PMI_", "LOCAL_RANK")
+
+
+def threads_each(processes: int) -> int:
+    """Threads of each of so many processes on this machine: its share of the cores, or
+    OMP_NUM_THREADS where the user says fewer."""
+    share = max(1, cores() // max(1, processes))
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    launched = any(name.startswith(_LAUNCHERS) for name in os.environ)
+    return min(share, int(said)) if said.isdigit() and int(said) and not launched else share
+
+
 @contextmanager
 def helpers(count: int, work: Callable[..., Any], *arguments: Any) -> Iterator[None]:
     """`count` more processes that call work(number, *arguments), numbered from 1, until the block

@@ -44,11 +44,12 @@ def _line(section: Section, series: str, trained: float) -> Line | None:
     rows = by_rule(rows[rows["accuracy"].notna()])
     rows = rows[rows["rule"] == section.rule]
     found: list[tuple[float, HalfSolved, int, float]] = []
-    for samples, table in rows.groupby("train_samples"):
+    for samples in sorted(map(float, rows["train_samples"].dropna().unique())):
+        table = rows[rows["train_samples"] == samples]
         curves = _curves(table, section.chance)
         if curves and min(map(len, curves)) > 1:
             n = int(table["n_test"].min())
-            found.append((float(samples), half_solved(curves, n), len(curves), float(n)))
+            found.append((samples, half_solved(curves, n), len(curves), float(n)))
     if not found:
         return None
     return Line(

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparisons.cli import main
-from comparisons.execution.workers import MOST, cores, helpers, usual_workers
+from comparisons.execution import workers as workers_module
+from comparisons.execution.workers import MOST, cores, helpers, threads_each, usual_workers
 
 
 def _mark(number: int, folder: Path) -> None:
@@ -86,6 +87,32 @@ def test_there_are_no_more_workers_than_runs_or_cores(runs, accelerator):
     workers = usual_workers(runs, accelerator)
     assert 1 <= workers <= min(runs, cores(), MOST)
     assert workers == 1 or not accelerator
+
+
+@pytest.mark.parametrize(
+    ("environment", "processes", "threads"),
+    [
+        ({}, 1, 8),
+        ({}, 3, 2),
+        ({}, 20, 1),
+        ({"OMP_NUM_THREADS": "2"}, 1, 2),
+        ({"OMP_NUM_THREADS": "6"}, 4, 2),
+        ({"OMP_NUM_THREADS": "4,2"}, 1, 8),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_RANK": "0"}, 2, 4),
+        ({"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}, 1, 8),
+    ],
+)
+def test_threads_are_a_share_of_the_cores_or_what_the_user_says(
+    monkeypatch, environment, processes, threads
+):
+    """A launcher's one thread a process is not the user's word."""
+    monkeypatch.setattr(workers_module, "cores", lambda: 8)
+    for name in [*os.environ]:
+        if name == "OMP_NUM_THREADS" or name.startswith(workers_module._LAUNCHERS):
+            monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert threads_each(processes) == threads
 
 
 def test_runs_shared_by_workers_are_each_trained_once(tmp_path):
