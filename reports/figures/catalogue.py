@@ -11,6 +11,7 @@ from reports.figures.exits import exits_figure
 from reports.figures.figure_model import Figure, Panel
 from reports.figures.headlines import with_headline
 from reports.figures.probe_figures import probe_figures
+from reports.figures.reach import reach
 from reports.figures.recovery import recovery
 from reports.figures.training import training_curves
 from reports.read.load import Records, Run
@@ -59,7 +60,8 @@ def figures_of(records: Records) -> dict[str, Figure]:
     """All figures of a page, by a name fit for a file."""
     shown = sections(records.rows)
     top = overview(shown, "overview")
-    made = {"overview": top} if top else {}
+    far = reach(shown, "reach")
+    made = {name: f for name, f in (("overview", top), ("reach", far)) if f}
     for section in shown:
         name = re.sub(r"[^A-Za-z0-9_.-]+", "_", section.name).strip("_") or "task"
         for kind, figure in section_figures(section, records.runs, "f").items():

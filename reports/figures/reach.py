@@ -9,10 +9,11 @@ import pandas as pd
 
 from foundations.statistics import HalfSolved, half_solved
 from reports.figures.figure_model import Axis, Figure, Line, Panel, log_axis
-from reports.read.formats import plural
+from reports.read.formats import human, plural
 from reports.read.rules import RULES, by_rule
 from reports.read.sections import Section
 
+_FEW = 6  # sample sizes that are named at the axis one by one
 _RATIO = "d50 over the trained difficulty"
 
 
@@ -27,11 +28,12 @@ def reach_panel(section: Section, title: str = "") -> Panel | None:
     lines = [line for s in section.series if (line := _line(section, s, trained)) is not None]
     if not any(value > 1 + 1e-9 for line in lines for value in line.y):
         return None
-    samples = [x for line in lines for x in line.x]
+    samples = sorted({x for line in lines for x in line.x})
+    ticks = tuple((x, human(x)) for x in samples) if len(samples) <= _FEW else ()
     marks = [("y", 1.0, "trained"), ("y", hardest, "hardest tested")]
     return Panel(
         title,
-        Axis("training samples", log=log_axis(samples, 4)),
+        Axis("training samples", log=True, ticks=ticks),
         Axis(_RATIO, log=log_axis([1.0, hardest], 8)),
         lines,
         marks,
@@ -48,8 +50,9 @@ def _line(section: Section, series: str, trained: float) -> Line | None:
         table = rows[rows["train_samples"] == samples]
         curves = _curves(table, section.chance)
         if curves and min(map(len, curves)) > 1:
-            n = int(table["n_test"].min())
-            found.append((samples, half_solved(curves, n), len(curves), float(n)))
+            count = float(table["n_test"].min())
+            n = int(count) if count > 0 else 1  # unknown: as wide as can be
+            found.append((samples, half_solved(curves, n), len(curves), count))
     if not found:
         return None
     return Line(

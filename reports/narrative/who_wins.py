@@ -18,6 +18,7 @@ from reports.read.formats import human, listed, span
 from reports.read.sections import Accuracy, Section, accuracies
 
 _MOST_NAMED = 4
+_AS_HARD = "as hard as those of training"
 
 
 class Place(NamedTuple):
@@ -119,8 +120,15 @@ def advice(maps: Iterable[Map]) -> list[Advice]:
     found = [
         _side(among, RECURRENT, True, "Use recurrence where problems get harder than in training"),
         _side(among, FEED_FORWARD, True, "Use depth even for harder problems than in training"),
-        _side(among, RECURRENT, False, "Recurrence is ahead already on problems like the trained"),
-        _side(among, FEED_FORWARD, False, "Depth is ahead on problems like the trained"),
+        _side(
+            among,
+            RECURRENT,
+            False,
+            "Recurrence is ahead already on problems as hard as those of training",
+        ),
+        _side(
+            among, FEED_FORWARD, False, "Depth is ahead on problems as hard as those of training"
+        ),
         _neither(among),
         _hard_for_both(among),
     ]
@@ -137,8 +145,8 @@ def _side(maps: Sequence[Map], family: str, beyond: bool, said: str) -> Advice |
     if not most:
         return None
     each = [
-        f"{task} (by {abs(100 * place.difference):.0f} points at {place.label}, trained on"
-        f" {human(place.samples)})"
+        f"{task} (by {abs(100 * place.difference):.0f} points at {place.label}, with"
+        f" {human(place.samples)} samples)"
         for task, place in most.items()
     ]
     return Advice(f"{said}: {listed(each, _MOST_NAMED)}.", list(most))
@@ -162,7 +170,7 @@ def _neither(maps: Sequence[Map]) -> Advice | None:
         return None
     where = listed(even, _MOST_NAMED)
     return Advice(
-        "Recurrence is unnecessary where problems are like those of training and samples are many:"
+        f"Recurrence is unnecessary where problems are {_AS_HARD} and samples many:"
         f" both families learn them, and neither is ahead, on {where}.",
         even,
     )

@@ -26,7 +26,7 @@ class Ledger:
         """One line: how many claims came out how."""
         total = sum(number for _, number in self.counts)
         parts = [f"{number} {verdict}" for verdict, number in self.counts if number]
-        return f"{plural(total, 'published claim')}: {', '.join(parts)}."
+        return f"{plural(total, 'claim')}: {', '.join(parts)}."
 
 
 def read_ledger(folder: Path, notes: list[str]) -> Ledger | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from reports.figures.answer_frames import AnswerFrames, PerturbedFrames
 from reports.figures.catalogue import overview, section_figures
 from reports.figures.examples import ROW, Example, read_examples
 from reports.figures.figure_model import Figure
+from reports.figures.reach import reach
 from reports.figures.styles import Style, styles_of
 from reports.narrative.answer import answer
 from reports.narrative.summary import COLUMNS, summary
+from reports.narrative.who_wins import Map, advice, who_wins
 from reports.page import tables
 from reports.page.axes import axes_parts
 from reports.page.ledger import read_ledger
@@ -36,6 +39,7 @@ from reports.read.stored import items
 
 Part = dict[str, Any]  # what the template reads
 _TEMPLATES = Path(__file__).parents[1] / "templates"
+MOST_OPEN = 6  # sections that a page shows unfolded
 LARGEST_PLAIN = 8192  # bytes of a CSV file that stands in the page as it is
 
 
@@ -46,7 +50,10 @@ def render(records: Records) -> str:
     notes = list(records.notes)
     top = overview(shown, "overview")
     parts = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(shown)]
-    figures = [*([top] if top else []), *(f for part in parts for f in part["figures"].values())]
+    far = reach(shown, "reach")
+    maps = [(part["id"], part["map"]) for part in parts if part["map"]]
+    ledger = read_ledger(records.folder, notes)
+    figures = [f for f in (top, far) if f] + [f for part in parts for f in part["figures"].values()]
     data = {
         "series": [{"name": n, "marker": s.marker, "dash": s.dash, "colour": s.colour}
                    for n, s in styles.items()],
@@ -61,11 +68,16 @@ def render(records: Records) -> str:
         study=_study_part(records),
         series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
         overview=top,
+        reach=far,
+        maps=maps,
+        advice=_advice(maps),
+        wide=len(parts) > MOST_OPEN,
+        contents=_contents(parts, maps, ledger is not None),
         summary_columns=COLUMNS,
         parts=parts,
         axes=axes_parts(records, styles),
         runs=runs_table(records, shown, styles),
-        ledger=read_ledger(records.folder, notes),
+        ledger=ledger,
         search=search_table(records.folder, notes),
         notes=notes,
         remarks=records.remarks,
@@ -77,6 +89,28 @@ def render(records: Records) -> str:
         dark=looks.COLOURS_DARK,
         row_length=ROW,
     )  # fmt: skip
+
+
+def _advice(maps: Sequence[tuple[str, Map]]) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Sentences, and for each the places on the page that it rests on."""
+    ids = {made.name: place for place, made in maps}
+    return [
+        (one.text, [(ids[task], task) for task in one.tasks])
+        for one in advice(made for _, made in maps)
+    ]
+
+
+def _contents(parts: Sequence[Part], maps: Sequence[object], claims: bool) -> list[tuple[str, str]]:
+    """Sections of the page by id, in its order."""
+    return [
+        ("answer", "The answer"),
+        *([("map", "Who is ahead where")] if maps else []),
+        *([("ledger", "Claims")] if claims else []),
+        *((part["id"], part["name"]) for part in parts),
+        ("runs", "Runs"),
+        ("left-out", "Left out"),
+        ("command", "Reproduce"),
+    ]
 
 
 @lru_cache(maxsize=1)
@@ -162,6 +196,7 @@ def _section_part(
         "name": section.name,
         "answer": answer(section),
         "summary": summary(section),
+        "map": who_wins(section),
         "columns": ["solved"] if only else [section.label(d) for d in section.difficulties],
         "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,

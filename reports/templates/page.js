@@ -216,8 +216,39 @@
     }
     count();
   });
+  // Which networks are shown, and which runs, stays in the address, which can be given to others.
+  const kept = new URLSearchParams(location.search);
+  if (kept.has("hide")) {
+    const names = new Set(kept.getAll("hide"));
+    for (const box of toggles) box.checked = !names.has(data.series[+box.dataset.toggle].name);
+  }
+  if (kept.has("runs")) { filter.value = kept.get("runs"); filter.dispatchEvent(new Event("input")); }
+  function keep() {
+    const said = new URLSearchParams();
+    for (const i of hidden) said.append("hide", data.series[i].name);
+    if (filter.value) said.set("runs", filter.value);
+    const text = String(said);
+    try { history.replaceState(null, "", (text ? "?" + text : location.pathname) + location.hash); } catch { /* a page that has no address */ }
+  }
+  toggles.forEach((box) => box.addEventListener("change", keep));
+  document.querySelectorAll("[data-all]").forEach((b) => b.addEventListener("click", keep));
+  filter.addEventListener("input", keep);
   // A box may have been unticked before this script ran: by a reader while the page loaded, or by a browser that reloads it.
   apply();
+
+  if (matchMedia("(max-width: 720px)").matches) document.querySelector("#contents details").open = false;
+
+  // What a link points to is opened, with all that it is folded into, before the page goes there.
+  function unfold() {
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!place) return;
+    place.querySelector(":scope > details.part")?.setAttribute("open", "");
+    for (let up = place; up; up = up.parentElement) if (up.tagName === "DETAILS") up.open = true;
+    place.scrollIntoView();
+  }
+  addEventListener("hashchange", unfold);
+  if (location.hash) unfold();
+  addEventListener("beforeprint", () => document.querySelectorAll("details.part").forEach((one) => { one.open = true; }));
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
   for (const figure of document.querySelectorAll(".film")) {
