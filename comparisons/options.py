@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from comparisons.planning.elsewhere import ALL
 from comparisons.planning.overrides import Overrides, setting
-from comparisons.planning.plan import ALL
 from comparisons.planning.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESETS
 from foundations import VERSION
 from foundations.command import Parser, whole_number

@@ -15,7 +15,7 @@ from comparisons.execution.examples import save_examples
 from comparisons.execution.run_tests import Tests, test_run, untested_rows
 from comparisons.execution.tracking import tracked
 from comparisons.hardware import device_name, package_versions
-from comparisons.planning.plan import repeat_command
+from comparisons.planning.repeat import repeat_command
 from comparisons.probes.probe import probe_run
 from comparisons.provenance.review import begin, read_record
 from comparisons.storage.run_folder import RunFolder

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from comparisons.planning.plan import other_tests
+from comparisons.planning.elsewhere import other_tests
 from comparisons.probes.perturbations import halves, recovery
 from comparisons.testing.cost import Cost, count_cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS, time_stopping

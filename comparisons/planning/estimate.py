@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import torch
 
 from comparisons.hardware import resolve_precision, wait_for
+from comparisons.planning.elsewhere import other_tests
 from comparisons.planning.match import cost_of, expected_step, network_of
-from comparisons.planning.plan import other_tests
 from comparisons.probes.perturbations import halves
 from comparisons.testing.cost import Cost
 from comparisons.testing.early_exit import TIMED_PROBLEMS

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from comparisons.planning.elsewhere import axes_named, transfer_options
 from comparisons.planning.overrides import Overrides, Sweep, combinations, of_group
-from comparisons.planning.presets import LIKE, PRESETS
+from comparisons.planning.presets import PRESETS, task_preset, without_budgets
 from foundations.errors import Unsuitable, unknown_name
-from foundations.plugins import loaded
 from foundations.records.spec import (
     PROBES,
     EvaluationSpec,
@@ -23,9 +22,6 @@ from foundations.records.spec import (
 if TYPE_CHECKING:
     from paradigms.base import Paradigm
     from tasks.base import Difficulty, Task
-
-
-ALL = "all"  # axes of a task
 
 
 @dataclass(frozen=True)
@@ -81,30 +77,6 @@ def _check(spec: RunSpec) -> None:
         raise ValueError("seeds must be at least 0")
 
 
-def _task_preset(task: str, preset: str) -> Mapping[str, Any]:
-    """What a task has of its own for a size of study."""
-    from tasks import task_class
-
-    presets = task_class(task).presets
-    if preset in presets or preset not in LIKE:
-        return presets.get(preset, {})
-    like = {k: v for k, v in presets.get(LIKE[preset], {}).items() if k != "train_samples"}
-    return _without_budgets(like, preset)
-
-
-def _without_budgets(values: Mapping[str, Any], preset: str) -> dict[str, Any]:
-    """Recipes of a task or a network, less what a preset of `LIKE` has for all of them."""
-    if preset not in LIKE:
-        return dict(values)
-    own = PRESETS[preset]
-    return {
-        group: {k: v for k, v in of.items() if k not in own[group]}
-        if group in ("train", "evaluation")
-        else of
-        for group, of in values.items()
-    }
-
-
 def _loaded_task(
     task_name: str, preset: str, values: Overrides
 ) -> tuple[Task, dict[str, Any], Difficulty]:
@@ -112,72 +84,12 @@ def _loaded_task(
     to train on."""
     from tasks import load_task
 
-    of_task = _task_preset(task_name, preset)
+    of_task = task_preset(task_name, preset)
     options = of_group(values, "task")
     difficulty = options.pop("difficulty", of_task.get("train_difficulty"))
     options = {**of_task.get("options", {}), **options}
     task = load_task(task_name, **options)
     return task, options, task.spec.train_difficulty if difficulty is None else difficulty
-
-
-def _transfer_options(
-    task: Task, other: str, preset: str, options: Mapping[str, Any], samples: int
-) -> dict[str, Any]:
-    """The options of the task to be tested on as well; ValueError unless its problems look the
-    same."""
-    from tasks import load_task
-
-    options = {**_task_preset(other, preset).get("options", {}), **options}
-    tested = load_task(other, **options)
-    for name in ("in_channels", "spatial_dims", "dense", "outputs", "size"):
-        mine, theirs = getattr(task.spec, name), getattr(tested.spec, name)
-        if mine != theirs:
-            raise ValueError(
-                f"--transfer {task.spec.name}:{other} needs tasks of the same shape, but {name} is"
-                f" {mine} and {theirs}"
-            )
-    for difficulty in transfer_difficulties(tested, preset):
-        tested.check_count(difficulty, "test", samples)
-    return options
-
-
-def transfer_difficulties(task: Task, preset: str) -> tuple[Difficulty, ...]:
-    """The difficulties of a task on which networks trained on another are tested."""
-    of_task = _task_preset(task.spec.name, preset)
-    return tuple(of_task.get("test_difficulties", task.spec.difficulties))
-
-
-class Elsewhere(NamedTuple):
-    """A test on other problems than those trained on. label: as which its rows are stored."""
-
-    label: str
-    task: str
-    options: dict[str, Any]
-    difficulties: tuple[Difficulty, ...]
-
-
-def other_tests(spec: RunSpec) -> Iterator[Elsewhere]:
-    """The tests of a run on other tasks and along the axes of its own. Problems that an axis draws
-    as the run's own are not tested twice."""
-    from tasks import load_task
-
-    evaluation = spec.evaluation
-    for name, options in evaluation.transfer.items():
-        difficulties = transfer_difficulties(load_task(name, **options), spec.preset)
-        yield Elsewhere(name, name, options, difficulties)
-    for name, options in evaluation.axes.items():
-        if options != spec.task_options:
-            yield Elsewhere(f"{spec.task}:{name}", spec.task, options, evaluation.difficulties)
-
-
-def _axes_named(task: Task, names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The axes of a task by name, with their options; "all" are those that it has, if any."""
-    axes = {name: dict(options) for name, options in task.axes().items()}
-    chosen = [*axes] if tuple(names) == (ALL,) else list(names)
-    for name in chosen:
-        if name not in axes:
-            raise unknown_name(f"axis of {task.spec.name}", name, [*axes, ALL])
-    return {name: axes[name] for name in chosen}
 
 
 def _at_most_all(count: int, task: Task, difficulties: Iterable[Difficulty], split: str) -> int:
@@ -204,8 +116,8 @@ def make_spec(
     from tasks import load_task
 
     task, task_options, difficulty = _loaded_task(task_name, preset, values)
-    of_task = _task_preset(task_name, preset)
-    recipe = _without_budgets(paradigm_recipe(paradigm, preset, task.spec), preset)
+    of_task = task_preset(task_name, preset)
+    recipe = without_budgets(paradigm_recipe(paradigm, preset, task.spec), preset)
     train: dict[str, Any] = {"validation_samples": TrainSpec.validation_samples}
     evaluation: dict[str, Any] = {"samples": EvaluationSpec.samples}
     for layer in (PRESETS[preset], of_task, recipe):
@@ -220,7 +132,7 @@ def make_spec(
     )
     evaluation["samples"] = _at_most_all(evaluation["samples"], task, tests, "test")
     evaluation |= of_group(values, "evaluation") | {"difficulties": tests}
-    axes = _axes_named(task, evaluation.pop("axes", ()))
+    axes = axes_named(task, evaluation.pop("axes", ()))
     spec = RunSpec(
         task=task_name,
         paradigm=paradigm,
@@ -238,7 +150,7 @@ def make_spec(
     )
     _check_counts(spec, task)
     samples, options = spec.evaluation.samples, of_group(values, "transfer")
-    others = {name: _transfer_options(task, name, preset, options, samples) for name in transfer}
+    others = {name: transfer_options(task, name, preset, options, samples) for name in transfer}
     spec = replace(spec, evaluation=replace(spec.evaluation, transfer=others, axes=axes))
     for along in axes.values():
         _check_tests(spec, load_task(task_name, **along))
@@ -303,7 +215,7 @@ def _scaled(spec: RunSpec, model: Paradigm, asked_for: bool) -> TrainSpec:
 
 def _preset_samples(task_name: str, preset: str, values: Overrides) -> list[int]:
     """The preset's numbers of training problems for a task, none above what there is."""
-    counts = _task_preset(task_name, preset).get("train_samples", PRESETS[preset]["train_samples"])
+    counts = task_preset(task_name, preset).get("train_samples", PRESETS[preset]["train_samples"])
     task, _, difficulty = _loaded_task(task_name, preset, values)
     task.check_difficulty(difficulty)
     return sorted({_at_most_all(count, task, (difficulty,), "train") for count in counts})
@@ -389,52 +301,6 @@ def make_plan(request: Request) -> Plan:
         if not any(spec.paradigm == paradigm for spec in runs.values()):
             raise ValueError(next(line for line in skipped if line.startswith(f"{paradigm} on ")))
     return Plan(tuple(runs.values()), tuple(dict.fromkeys(skipped)), tuple(dict.fromkeys(matched)))
-
-
-def repeat_command(spec: RunSpec) -> str:
-    """The command that repeats one run."""
-    # With the task's own options: they say where its data are, without which nothing can be
-    # planned.
-    given = {("task", key): value for key, value in spec.task_options.items()}
-    plain = make_spec(spec.task, spec.paradigm, spec.preset, spec.seed, spec.train_samples, given)
-    usual = _task_preset(spec.task, spec.preset).get("options", {})
-    others = spec.evaluation.transfer
-    groups: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
-        (
-            "task",
-            {"difficulty": spec.train_difficulty, **spec.task_options},
-            {"difficulty": plain.train_difficulty, **usual},
-        ),
-        ("paradigm", spec.paradigm_options, plain.paradigm_options),
-        ("train", vars(spec.train), vars(plain.train)),
-        (
-            "evaluation",
-            vars(spec.evaluation) | {"transfer": {}, "axes": tuple(spec.evaluation.axes)},
-            vars(plain.evaluation) | {"axes": ()},
-        ),
-        *(("transfer", options, {}) for options in list(others.values())[:1]),
-    ]
-    parts = [
-        "python compare.py",
-        *(f"--plugin {shlex.quote(plugin)}" for plugin in loaded()),
-        f"--tasks {spec.task}",
-        f"--paradigms {shlex.quote(spec.paradigm)}",
-        *(f"--transfer {spec.task}:{other}" for other in others),
-        f"--preset {spec.preset}",
-        f"--seeds {spec.seed}",
-        f"--train-samples {spec.train_samples}",
-    ]
-    for group, mine, theirs in groups:
-        parts += [
-            f"--set {shlex.quote(f'{group}.{key}={_text(value)}')}"
-            for key, value in mine.items()
-            if value != theirs.get(key)
-        ]
-    return " ".join(parts)
-
-
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
 
 
 def names_in(text: str | Iterable[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@ each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 #: What a study of each size uses where neither the task, nor the paradigm, nor the user says
@@ -73,3 +73,27 @@ def default_paradigms(tasks: Iterable[str]) -> tuple[str, ...]:
     tasks."""
     usual = (USUAL_PARADIGMS.get(task, DEFAULT_PARADIGMS) for task in tasks)
     return tuple(dict.fromkeys(name for names in usual for name in names))
+
+
+def task_preset(task: str, preset: str) -> Mapping[str, Any]:
+    """What a task has of its own for a size of study."""
+    from tasks import task_class
+
+    presets = task_class(task).presets
+    if preset in presets or preset not in LIKE:
+        return presets.get(preset, {})
+    like = {k: v for k, v in presets.get(LIKE[preset], {}).items() if k != "train_samples"}
+    return without_budgets(like, preset)
+
+
+def without_budgets(values: Mapping[str, Any], preset: str) -> dict[str, Any]:
+    """Recipes of a task or a network, less what a preset of `LIKE` has for all of them."""
+    if preset not in LIKE:
+        return dict(values)
+    own = PRESETS[preset]
+    return {
+        group: {k: v for k, v in of.items() if k not in own[group]}
+        if group in ("train", "evaluation")
+        else of
+        for group, of in values.items()
+    }

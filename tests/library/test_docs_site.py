@@ -41,3 +41,12 @@ def test_the_glossary_is_in_the_order_of_the_alphabet():
     words = re.findall(r"^\| ([^|]+) \| [A-Z0-9]", (DOCS / "glossary.md").read_text(), re.MULTILINE)
     assert len(words) > 25
     assert words == sorted(words, key=str.lower)
+
+
+def test_the_answer_is_short_and_each_paragraph_has_its_table():
+    text = (DOCS / "answer.md").read_text()
+    assert len(text.split()) <= 600
+    finding = [part for part in text.split("\n\n") if part.startswith("**")]
+    assert len(finding) >= 5
+    for part in finding:
+        assert re.search(r"\]\([\w/.#-]+\.md[\w#-]*\)", part), part[:60]

@@ -9,8 +9,10 @@ import pytest
 
 from comparisons.cli import main, make_request
 from comparisons.options import make_parser
+from comparisons.planning.elsewhere import other_tests
 from comparisons.planning.estimate import load_of
-from comparisons.planning.plan import make_plan, other_tests, repeat_command
+from comparisons.planning.plan import make_plan
+from comparisons.planning.repeat import repeat_command
 from foundations.records.spec import RunSpec
 from tasks import load_task
 

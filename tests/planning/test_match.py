@@ -16,7 +16,8 @@ from comparisons.planning.match import (
     solve_width,
     training_flops,
 )
-from comparisons.planning.plan import Request, make_plan, make_spec, repeat_command
+from comparisons.planning.plan import Request, make_plan, make_spec
+from comparisons.planning.repeat import repeat_command
 from comparisons.training.objectives import progressive_draw
 from paradigms import build_paradigm, paradigm_names, paradigm_options
 from paradigms.base import count_parameters

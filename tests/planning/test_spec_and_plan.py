@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from comparisons.options import parse_setting, parse_settings
 from comparisons.planning.overrides import Sweep, overrides
-from comparisons.planning.plan import Request, make_plan, make_spec, repeat_command
+from comparisons.planning.plan import Request, make_plan, make_spec
 from comparisons.planning.presets import DEFAULT_PARADIGMS, default_paradigms
+from comparisons.planning.repeat import repeat_command
 from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, default_of
 
 SPEC = RunSpec(task="maze", paradigm="dt_net_recall", train_difficulty=9, train_samples=100)

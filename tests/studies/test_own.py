@@ -11,7 +11,7 @@ import pytest
 from made_results import MadeUp, made_up
 
 from comparisons.execution.deciding import planner
-from comparisons.planning.plan import other_tests
+from comparisons.planning.elsewhere import other_tests
 from comparisons.studies import ALL, CLAIMS, load_study, plan_studies, studies_named
 from comparisons.studies.finding import judge
 from comparisons.testing.evaluation import recorded_iterations

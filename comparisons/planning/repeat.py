@@ -1,0 +1,58 @@
+"""The command that repeats a run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from comparisons.planning.plan import make_spec
+from comparisons.planning.presets import task_preset
+from foundations.plugins import loaded
+from foundations.records.spec import RunSpec
+
+
+def repeat_command(spec: RunSpec) -> str:
+    """The command that repeats one run."""
+    # With the task's own options: they say where its data are, without which nothing can be
+    # planned.
+    given = {("task", key): value for key, value in spec.task_options.items()}
+    plain = make_spec(spec.task, spec.paradigm, spec.preset, spec.seed, spec.train_samples, given)
+    usual = task_preset(spec.task, spec.preset).get("options", {})
+    others = spec.evaluation.transfer
+    groups: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
+        (
+            "task",
+            {"difficulty": spec.train_difficulty, **spec.task_options},
+            {"difficulty": plain.train_difficulty, **usual},
+        ),
+        ("paradigm", spec.paradigm_options, plain.paradigm_options),
+        ("train", vars(spec.train), vars(plain.train)),
+        (
+            "evaluation",
+            vars(spec.evaluation) | {"transfer": {}, "axes": tuple(spec.evaluation.axes)},
+            vars(plain.evaluation) | {"axes": ()},
+        ),
+        *(("transfer", options, {}) for options in list(others.values())[:1]),
+    ]
+    parts = [
+        "python compare.py",
+        *(f"--plugin {shlex.quote(plugin)}" for plugin in loaded()),
+        f"--tasks {spec.task}",
+        f"--paradigms {shlex.quote(spec.paradigm)}",
+        *(f"--transfer {spec.task}:{other}" for other in others),
+        f"--preset {spec.preset}",
+        f"--seeds {spec.seed}",
+        f"--train-samples {spec.train_samples}",
+    ]
+    for group, mine, theirs in groups:
+        parts += [
+            f"--set {shlex.quote(f'{group}.{key}={_text(value)}')}"
+            for key, value in mine.items()
+            if value != theirs.get(key)
+        ]
+    return " ".join(parts)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
