@@ -155,7 +155,7 @@ def test_a_study_runs_to_a_ledger_and_goes_on_without_data_that_is_not_here(
     page = (tmp_path / "report.html").read_text()
     assert 'id="ledger"' in page
     assert "&lt;b&gt;Recall&lt;/b&gt; helps." in page
-    assert "2 published claims" in page
+    assert "2 claims" in page
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("runs/*/result.json")}
     assert len(before) == 6
     assert main(arguments) == 0
