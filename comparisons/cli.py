@@ -216,7 +216,10 @@ def _run(
             plan, untried = search(
                 plan, out, options.search, widths=widths, command=command, **ways
             )
-        studied = partial(run_study, out=out, command=command, title=title, track=options.track)
+        studied = partial(
+            run_study, out=out, command=command, title=title, track=options.track,
+            wait=not options.no_wait,
+        )  # fmt: skip
         if options.until_decided is not None:
             unfinished, report = _until_decided(partial(studied, **ways), out, command, options)
         else:

@@ -243,6 +243,14 @@ def _where_it_runs(group: argparse._ArgumentGroup) -> None:
         default="runs",
         help="what several processes share: the list of runs (default) or each run's data",
     )
+    group.add_argument(
+        "--no-wait",
+        action="store_true",
+        help=(
+            "end when no run is left to begin, and leave those that other processes are at to them:"
+            " for job arrays on one results folder (docs/scaling.md)"
+        ),
+    )
 
 
 def _what_is_stored(group: argparse._ArgumentGroup) -> None:

@@ -27,7 +27,7 @@ from comparisons.execution.launch import (
     local_place,
     process_place,
 )
-from comparisons.execution.progress import Screen
+from comparisons.execution.progress import Screen, counted
 from comparisons.execution.run import execute
 from comparisons.execution.workers import helpers, threads_each, usual_workers
 from comparisons.hardware import set_tf32, tune
@@ -121,20 +121,22 @@ def run_study(
     track: str = "",
     of_study: Mapping[str, Sequence[RunSpec]] | None = None,
     other_code: str = "",
+    wait: bool = True,
 ) -> tuple[int, Path]:
     """Do what is left of a plan and build the table and the report. Returns (runs not finished,
-    report).
+    report); without `wait` the former leaves out runs that other processes are at.
 
     workers: processes to train runs side by side when a launcher started no more than this one; 0
     for as many as suit the machine. track: a name of `tracking.TRACKERS`, or "". of_study: the runs
     of each published study, whose claims are then judged. other_code: what becomes of runs that
-    other code made, see `provenance.review.review`.
+    other code made, see `provenance.review.review`. wait: until runs that other processes hold are
+    done, too.
     """
     rank, _ = process_place()
     tracking = Tracking(track, out / "tracking")
     if rank == 0:
         write_study(plan, out, command, title)
-    screen = run_all(plan, out, distribute, workers, tracking, other_code=other_code)
+    screen = run_all(plan, out, distribute, workers, tracking, other_code=other_code, wait=wait)
     report = out / "report.html"
     if rank == 0:
         table, odd = collect(out)
@@ -145,8 +147,14 @@ def run_study(
         if of_study:
             write_verdicts(out, plan.runs[0].preset, of_study, plan.skipped, command)
         report = build_report(out)
-    unfinished = sum(not RunFolder(out, spec).complete for spec in plan.runs)
-    return unfinished, report
+    unfinished = [spec.run_id for spec in plan.runs if not RunFolder(out, spec).complete]
+    if not wait:
+        screen.look()
+        left = [name for name in unfinished if screen.seen[name].running]
+        if left:
+            screen.say(f"left to the processes that are at them: {counted(len(left), 'run')}")
+        return len(unfinished) - len(left), report
+    return len(unfinished), report
 
 
 Work = Callable[[RunSpec, RunFolder, Accelerator, Callable[[dict[str, Any]], None]], Any]
@@ -162,12 +170,13 @@ def run_all(
     stay: bool = False,
     other_code: str = "",
     what: str = "run",
+    wait: bool = True,
 ) -> Screen:
     """Do what is left of a plan, by as many workers as suit, and return the screen it was shown on.
 
     work: what a run is; what: what it is called, "run" or "trial". stay: in every process, until no
-    run is left, and not only in the first. other_code: see `provenance.review.review`, which comes
-    first.
+    run is left, and not only in the first; wait: in the first. other_code: see
+    `provenance.review.review`, which comes first.
     """
     rank, processes = process_place()
     if rank == 0 or distribute == "runs":
@@ -188,7 +197,7 @@ def run_all(
             accelerator.wait_for_everyone()
         if rank == 0:
             _announce(screen, plan, accelerator, max(min(workers, left), 1), processes)
-        _work(plan, out, distribute, accelerator, screen, work, stay or rank == 0)
+        _work(plan, out, distribute, accelerator, screen, work, stay or (wait and rank == 0))
     return screen
 
 
