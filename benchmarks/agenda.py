@@ -71,14 +71,15 @@ class _Looking(Evidence):
 
 def usual_studies(data_dir: Path | None) -> tuple[str, ...]:
     """All published studies, or where there is no folder of data those whose tasks read none."""
+    names = studies_named(ALL)
     reading = {
         name
-        for name in studies_named(ALL)
+        for name in names
         for arm in load_study(name).arms
         for task in arm.tasks
         if "data_dir" in signature(task_class(task)).parameters
     }
-    return tuple(name for name in studies_named(ALL) if data_dir or name not in reading)
+    return tuple(name for name in names if data_dir or name not in reading)
 
 
 def questions(

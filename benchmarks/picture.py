@@ -14,6 +14,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from foundations.command import Parser, writable_file
 from foundations.errors import USAGE, one_line
@@ -21,7 +22,7 @@ from reports import build_report
 
 WIDTH, HEIGHT = 1280, 945
 _TEMPLATES = Path(__file__).resolve().parents[1] / "reports" / "templates"
-_FLAGS = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "hide-scrollbars")
+_FLAGS = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage")
 
 
 def shown_from(folder: Path) -> str:
@@ -41,23 +42,36 @@ def said_of(picture: Path) -> str:
         return str(image.info.get("shown_from", ""))
 
 
-def screenshot(page: Path, width: int, height: int) -> bytes:
-    """A PNG of the top of a page. RuntimeError where no browser is there."""
+def start_browser(*flags: str, logs: bool = False) -> Any:
+    """A headless Chromium. flags: beside those it needs. logs: of what it says and asks for.
+    RuntimeError where none is there."""
     from selenium import webdriver
 
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     driver = shutil.which("chromedriver")
     if not chromium or not driver:
-        raise RuntimeError("needs chromium and chromedriver, which are not on the path")
+        raise RuntimeError("no Chromium: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in _FLAGS:
+    for flag in (*_FLAGS, *flags):
         options.add_argument(f"--{flag}")
-    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    if logs:
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+
+
+def show(browser: Any, page: Path, width: int, height: int) -> None:
+    """Open a page in a window of so many pixels."""
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(page.as_uri())
+
+
+def screenshot(page: Path, width: int, height: int) -> bytes:
+    """A PNG of the top of a page. RuntimeError where no browser is there."""
+    browser = start_browser("hide-scrollbars")
     try:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-        browser.get(page.as_uri())
+        show(browser, page, width, height)
         browser.implicitly_wait(10)
         browser.find_elements("css selector", ".live svg.main-svg")  # drawn by the page's script
         return bytes(browser.get_screenshot_as_png())

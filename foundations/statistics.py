@@ -263,15 +263,22 @@ def _check_share(count: int, seeds: int) -> None:
         raise ValueError(f"need 0 <= count <= seeds and seeds >= 1, not {count} of {seeds}")
 
 
+def interval_of_difference(
+    first: tuple[float, float, float], second: tuple[float, float, float]
+) -> tuple[float, float]:
+    """Interval of first - second, each (value, low, high), from the intervals of two shares that
+    were measured apart (Newcombe 1998, method 10)."""
+    (a, low_a, high_a), (b, low_b, high_b) = first, second
+    return a - b - math.hypot(a - low_a, high_b - b), a - b + math.hypot(high_a - a, b - low_b)
+
+
 def difference_of_shares(
     first: tuple[int, int], second: tuple[int, int], level: float = 0.95
 ) -> tuple[float, float]:
     """Interval of the difference of two shares of seeds, each (converged, seeds), that were drawn
     apart: `share_interval` of both, put together as by Newcombe (1998, method 10)."""
-    a, b = first[0] / first[1], second[0] / second[1]
-    (low_a, high_a), (low_b, high_b) = (share_interval(*one, level) for one in (first, second))
-    low = a - b - math.hypot(a - low_a, high_b - b)
-    high = a - b + math.hypot(high_a - a, b - low_b)
+    sides = ((one[0] / one[1], *share_interval(*one, level)) for one in (first, second))
+    low, high = interval_of_difference(*sides)
     return max(low, -1.0), min(high, 1.0)
 
 

@@ -189,6 +189,5 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     if large and preset == "quick":
         # They stay at chance on such images, also with 2,000 steps: training is short, and ends
         # sooner once validation says so.
-        short = {"steps": 600, "patience": 4, "validate_every": 100}
-        found["train"] = {"batch_size": 24, **short}
+        found["train"] = {"batch_size": 24, "steps": 600, "patience": 4, "validate_every": 100}
     return found

@@ -10,7 +10,7 @@ import pandas as pd
 from foundations.statistics import HalfSolved, half_solved
 from reports.figures.figure_model import Axis, Figure, Line, Panel, log_axis
 from reports.read.formats import human, plural
-from reports.read.rules import RULES, by_rule
+from reports.read.rules import RULES
 from reports.read.sections import Section
 
 _FEW = 6  # sample sizes that are named at the axis one by one
@@ -42,9 +42,9 @@ def reach_panel(section: Section, title: str = "") -> Panel | None:
 
 def _line(section: Section, series: str, trained: float) -> Line | None:
     """d50 by number of training samples; None for a network that was measured at one difficulty."""
-    rows = section.rows[section.rows["series"] == series]
-    rows = by_rule(rows[rows["accuracy"].notna()])
-    rows = rows[rows["rule"] == section.rule]
+    rows = section.answers
+    rows = rows[(rows["series"] == series) & (rows["rule"] == section.rule)]
+    rows = rows[rows["accuracy"].notna()]
     found: list[tuple[float, HalfSolved, int, float]] = []
     for samples in sorted(map(float, rows["train_samples"].dropna().unique())):
         table = rows[rows["train_samples"] == samples]

@@ -7,7 +7,7 @@ its 95 % interval lies above all intervals of the other family there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from reports.read.formats import human, percent, points
@@ -64,14 +64,21 @@ Sides = dict[bool, list[str]]
 Needed = dict[str, tuple[float, bool]]
 
 
-def _best(section: Section, sides: Sides, place: float) -> dict[bool, list[Accuracy]]:
-    """The accuracies of either family at a place, the highest first."""
+def by_family(section: Section, cells: Iterable[Accuracy]) -> dict[bool, list[Accuracy]]:
+    """The accuracies of either family, the highest first."""
+    among = list(cells)
     return {
         kind: sorted(
-            (c for s in names if (c := section.cell(s, place)) is not None), key=lambda c: -c.mean
+            (c for c in among if section.recurrent.get(c.series) is kind), key=lambda c: -c.mean
         )
-        for kind, names in sides.items()
+        for kind in FAMILIES
     }
+
+
+def _best(section: Section, place: float) -> dict[bool, list[Accuracy]]:
+    """The accuracies of either family at a place."""
+    cells = (section.cell(s, place) for s in section.series)
+    return by_family(section, (c for c in cells if c is not None))
 
 
 def ahead(cells: dict[bool, list[Accuracy]]) -> bool | None:
@@ -100,7 +107,7 @@ def _extrapolates(section: Section, sides: Sides) -> Cell:
     the easiest beyond it."""
     base = max(section.train_difficulties, default=-float("inf"))
     harder = [d for d in section.difficulties if d > base]
-    compared = [(d, c) for d in harder if all((c := _best(section, sides, d)).values())]
+    compared = [(d, c) for d in harder if all((c := _best(section, d)).values())]
     if section.only or not compared:
         return Cell("nothing harder was tested")
     half = (1 + section.chance) / 2
@@ -166,7 +173,7 @@ def _unnecessary(section: Section, sides: Sides) -> Cell:
     tell."""
     enough: list[tuple[float, dict[bool, list[Accuracy]]]] = []
     for place in section.difficulties:
-        cells = _best(section, sides, place)
+        cells = _best(section, place)
         if not all(cells.values()):
             continue
         if cells[False][0].low < section.goal or ahead(cells) is True:

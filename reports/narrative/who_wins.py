@@ -12,8 +12,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from foundations.statistics import interval_of_difference
 from reports.narrative.answer import half_way
-from reports.narrative.summary import FAMILIES, FEED_FORWARD, RECURRENT, ahead
+from reports.narrative.summary import FAMILIES, FEED_FORWARD, RECURRENT, ahead, by_family
 from reports.read.formats import human, listed, span
 from reports.read.sections import Accuracy, Section, accuracies
 
@@ -81,22 +82,14 @@ def who_wins(section: Section) -> Map | None:
 def _place(
     section: Section, cells: Sequence[Accuracy], difficulty: float, samples: float
 ) -> Place | None:
-    sides: dict[bool, list[Accuracy]] = {
-        kind: sorted(
-            (c for c in cells if c.at == difficulty and section.recurrent.get(c.series) is kind),
-            key=lambda c: -c.mean,
-        )
-        for kind in FAMILIES
-    }
+    sides = by_family(section, (c for c in cells if c.at == difficulty))
     if not all(sides.values()):
         return None
     first, second = sides[True][0], sides[False][0]
-    difference = first.mean - second.mean
-    low = difference - math.hypot(first.mean - first.low, second.high - second.mean)
-    high = difference + math.hypot(first.high - first.mean, second.mean - second.low)
+    low, high = interval_of_difference(first.interval, second.interval)
     kind = ahead(sides)
     return Place(
-        difference,
+        first.mean - second.mean,
         "" if kind is None else FAMILIES[kind],
         f"{first.series} {first}; {second.series} {second}; difference {span(low, high)} points",
         max(first.mean, second.mean) >= section.goal,

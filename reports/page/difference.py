@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from dataclasses import dataclass
 
 from foundations.measures import aggregate
+from foundations.statistics import interval_of_difference
 from reports.read.formats import percent
 from reports.read.load import Records
 from reports.read.rules import by_rule, main_rule
@@ -57,9 +57,7 @@ def changes(before: Records, after: Records) -> tuple[list[Change], list[str]]:
             name = f"{series} on {task}, {samples:,.0f} samples, difficulty {difficulty:g}"
             alone.append(f"only in {'B' if a is None else 'A'}: {name}")
             continue
-        d = b.mean - a.mean
-        low = d - math.hypot(b.mean - b.low, a.high - a.mean)
-        high = d + math.hypot(b.high - b.mean, a.mean - a.low)
+        low, high = interval_of_difference(b.interval, a.interval)
         means, place = (a.mean, b.mean), f"{difficulty:g}"
         both.append(Change(task, series, samples, place, *means, low, high, (a.seeds, b.seeds)))
     return both, alone

@@ -41,6 +41,11 @@ class Accuracy(NamedTuple):
     flops: float = np.nan
 
     @property
+    def interval(self) -> tuple[float, float, float]:
+        """(mean, low, high)."""
+        return self.mean, self.low, self.high
+
+    @property
     def seeds_text(self) -> str:
         """`1 seed`, `2 seeds: 59.6, 74.5`; more than six are only counted."""
         text = plural(self.seeds, "seed")
@@ -113,10 +118,15 @@ class Section:
         return sorted(self.rows["train_samples"].dropna().unique())
 
     @cached_property
+    def answers(self) -> pd.DataFrame:
+        """All rows by exit rule, see `by_rule`."""
+        return by_rule(self.rows)
+
+    @cached_property
     def by_samples(self) -> pd.DataFrame:
         """`aggregate` of all rows per rule, test_difficulty, series and train_samples."""
         keys = ["rule", "test_difficulty", "series", "train_samples"]
-        return aggregate(by_rule(self.rows), keys, each=True)
+        return aggregate(self.answers, keys, each=True)
 
     @property
     def goal(self) -> float:

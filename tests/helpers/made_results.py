@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from comparisons.planning.elsewhere import other_tests
 from comparisons.studies.evidence import Evidence
 from comparisons.testing.evaluation import recorded_iterations
 from foundations.records.result import Result
@@ -16,7 +17,7 @@ def made_up(spec: RunSpec, accuracy: float) -> Result:
     trained = int(spec.paradigm_options.get("iterations", 8))
     evaluation = spec.evaluation
     tested = [(spec.task, d) for d in evaluation.difficulties]
-    tested += [(task, 1) for task in evaluation.transfer]
+    tested += [(test.label, d) for test in other_tests(spec) for d in test.difficulties]
     rows = [
         {
             "test_task": task,

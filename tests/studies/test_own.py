@@ -8,13 +8,11 @@ from dataclasses import replace
 
 import commands
 import pytest
-from made_results import MadeUp, made_up
+from made_results import MadeUp
 
 from comparisons.execution.deciding import planner
-from comparisons.planning.elsewhere import other_tests
 from comparisons.studies import ALL, CLAIMS, load_study, plan_studies, studies_named
 from comparisons.studies.finding import judge
-from comparisons.testing.evaluation import recorded_iterations
 
 STUDY = load_study("own-claims")
 
@@ -24,31 +22,13 @@ def all_data(monkeypatch):
     monkeypatch.setattr("tasks.images.ImageTask.capacity", lambda self, d, split: 30_000)
 
 
-class WithAxes(MadeUp):
-    """As if all runs had ended, tests along axes too."""
-
-    def result(self, spec):
-        result = made_up(spec, 0.9 + 0.001 * spec.seed)
-        like = next(row for row in result.rows if row["exit_rule"] == "fixed")
-        further = recorded_iterations(spec.evaluation.iterations, result.train_iterations)
-        more = [
-            {**like, "test_task": test.label, "test_difficulty": d, "exit_rule": rule,
-             "iterations": iterations}
-            for test in other_tests(spec)
-            for d in test.difficulties
-            for rule in ("fixed", "validated")
-            for iterations in further
-        ]  # fmt: skip
-        return replace(result, rows=[*result.rows, *more])
-
-
 @pytest.mark.parametrize("preset", ["smoke", "quick", "standard"])
 def test_every_own_claim_finds_its_five_seeds(preset):
     plan, of_study = plan_studies(["own-claims"], preset)
     runs = of_study["own-claims"]
     assert not plan.skipped
     for claim in STUDY.claims:
-        evidence = WithAxes(runs)
+        evidence = MadeUp(runs)
         finding = judge(claim.check_at(preset), evidence)
         assert evidence.found
         for where, planned in evidence.found.items():
@@ -82,7 +62,7 @@ def test_all_studies_are_the_published_ones_and_added_seeds_are_new_ones():
 def test_equal_networks_tell_no_claim_of_a_difference():
     _, of_study = plan_studies(["own-claims"], "quick")
 
-    class Same(WithAxes):
+    class Same(MadeUp):
         def result(self, spec):
             result = super().result(spec)
             return replace(result, rows=[{**row, "accuracy": 0.95} for row in result.rows])
