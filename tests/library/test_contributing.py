@@ -21,6 +21,7 @@ PARTS = (
     "paradigms",
     "comparisons",
     "reports",
+    "benchmarks",
     "tests",
     "compare.py",
 )
