@@ -72,8 +72,6 @@ def screenshot(page: Path, width: int, height: int) -> bytes:
     browser = start_browser("hide-scrollbars")
     try:
         show(browser, page, width, height)
-        browser.implicitly_wait(10)
-        browser.find_elements("css selector", ".live svg.main-svg")  # drawn by the page's script
         return bytes(browser.get_screenshot_as_png())
     finally:
         browser.quit()

@@ -1,4 +1,4 @@
-"""From figures to pictures: static SVG, and the data that the page's script draws from.
+"""From figures to pictures: SVG, and the numbers that the page's script says of its points.
 
 Colours are CSS variables, so that one picture serves light, dark and print.
 """
@@ -11,49 +11,59 @@ from typing import Any
 
 from reports.figures.figure_model import Axis, Figure, Line, Panel, short
 from reports.figures.styles import MARKERS, Style
-from reports.read.formats import human
+from reports.read.formats import human, points
 
 MOST_BARS = 12  # points a line may have to get an error bar and a marker each, not a band
+MOST_THIN = 40  # about as many points of a single run's curve are drawn
 
 
 def figure_data(figure: Figure, styles: dict[str, Style]) -> dict[str, Any]:
-    """The figure as JSON-ready values; series by their index."""
+    """What the page's script says of a point under the mouse, as JSON-ready values; series by their
+    index."""
+    return {"panels": [_panel_data(panel, styles, _wide(figure)) for panel in figure.panels]}
+
+
+def _panel_data(panel: Panel, styles: dict[str, Style], wide: bool) -> dict[str, Any]:
+    x, y = _scales(panel, wide)
     return {
-        "panels": [
-            {
-                "title": panel.title,
-                "x": _axis_data(panel.x, [v for line in panel.lines for v in line.x]),
-                "y": _axis_data(panel.y, [v for line in panel.lines for v in line.y]),
-                "marks": [[a, v, text] for a, v, text in panel.marks],
-                "lines": [_line_data(line, styles[line.series].index) for line in panel.lines],
-            }
-            for panel in figure.panels
-        ]
+        "x": _axis_data(panel.x, x),
+        "y": _axis_data(panel.y, y),
+        "lines": [_line_data(line, styles[line.series].index) for line in panel.lines],
     }
 
 
-def _axis_data(axis: Axis, values: list[float]) -> dict[str, Any]:
-    # Plotly labels a log axis in digits of two sizes that few can read; those of the static picture
-    # do.
-    ticks = _Scale(axis, values, 0, 1).ticks() if axis.log or axis.ticks or axis.whole else []
+def _axis_data(axis: Axis, scale: _Scale) -> dict[str, Any]:
+    """place: the pixels of the picture at which the axis begins and ends, and its values there (of
+    a log axis, their logarithms)."""
     return {
         "label": axis.label,
         "log": axis.log,
         "percent": axis.percent,
-        "ticks": [[short(v), t] for v, t in ticks],
-        "range": [axis.low, axis.high],
+        "ticks": [[short(v), t] for v, t in axis.ticks],
+        "place": [scale.start, scale.end, short(scale.low), short(scale.high)],
     }
 
 
 def _line_data(line: Line, series: int) -> dict[str, Any]:
+    kept = _kept(line)
     columns = {key: getattr(line, key) for key in ("x", "y", "low", "high", "seeds", "tests")}
     data: dict[str, Any] = {"s": series, "kind": line.kind}
-    data |= {k: [short(v) for v in values] for k, values in columns.items() if values is not None}
+    data |= {k: [short(v[i]) for i in kept] for k, v in columns.items() if v is not None}
     if line.each is not None:
-        data["each"] = [[short(v) for v in values] for values in line.each]
-    if line.ring is not None:
-        data["ring"] = line.ring
+        data["each"] = [[short(v) for v in line.each[i]] for i in kept]
+    if line.ring is not None and line.ring in kept:
+        data["ring"] = kept.index(line.ring)
     return data | ({"run": line.run} if line.run else {})
+
+
+def _kept(line: Line) -> list[int]:
+    """The points that are drawn: those with a place, and of a single run's curve not all."""
+    both = zip(line.x, line.y, strict=True)
+    kept = [i for i, (x, y) in enumerate(both) if math.isfinite(x) and math.isfinite(y)]
+    if line.kind != "thin":
+        return kept
+    every = max(1, len(kept) // MOST_THIN)
+    return kept[::every] + (kept[-1:] if kept and (len(kept) - 1) % every else [])
 
 
 def spaced(axis: Axis, room: float = 0.055) -> list[tuple[float, str]]:
@@ -119,13 +129,36 @@ class _Scale:
         return [(t, human(t)) for t in ticks[:: math.ceil(len(ticks) / 7)]]
 
 
-def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> str:
-    """The panel as an SVG element, for readers without scripts, for print and while loading."""
-    width, height = (720, 380) if wide else (380, 290)
-    left, right, top, bottom = 52, 10, 18, 44
-    lines = panel.lines
-    x = _Scale(panel.x, [v for n in lines for v in n.x], left, width - right)
-    y = _Scale(panel.y, [v for n in lines for v in n.y], height - bottom, top)
+#: Pixels of a panel that its axes leave free.
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 10, 18, 44
+
+
+def _size(wide: bool) -> tuple[int, int]:
+    return (720, 380) if wide else (380, 290)
+
+
+def _wide(figure: Figure) -> bool:
+    """Whether a figure's panel has the width of the page for itself."""
+    return len(figure.panels) == 1
+
+
+def _scales(panel: Panel, wide: bool) -> tuple[_Scale, _Scale]:
+    width, height = _size(wide)
+    x = _Scale(panel.x, [v for n in panel.lines for v in n.x], _LEFT, width - _RIGHT)
+    return x, _Scale(panel.y, [v for n in panel.lines for v in n.y], height - _BOTTOM, _TOP)
+
+
+def figure_svgs(figure: Figure, styles: dict[str, Style]) -> list[str]:
+    """Each panel as an SVG element."""
+    wide = _wide(figure)
+    return [_panel_svg(p, styles, f"{figure.title}. {p.title}", wide) for p in figure.panels]
+
+
+def _panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> str:
+    """The panel as an SVG element, called `name`."""
+    width, height = _size(wide)
+    left, right, top, bottom = _LEFT, _RIGHT, _TOP, _BOTTOM
+    x, y = _scales(panel, wide)
     middle, base = (top + height - bottom) / 2, height - bottom
     parts = [
         f'<svg class="static" viewBox="0 0 {width} {height}" role="img"'
@@ -151,7 +184,7 @@ def panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> 
         (panel.y.label, f'transform="translate(13 {middle}) rotate(-90)"'),
     ):
         parts.append(_text(label, f'class="label" {place} text-anchor="middle"'))
-    parts += [_line_svg(line, styles[line.series], x, y) for line in lines]
+    parts += [_line_svg(line, styles[line.series], x, y) for line in panel.lines]
     return "".join(parts) + "</svg>"
 
 
@@ -160,14 +193,10 @@ def _text(text: str, attributes: str) -> str:
 
 
 def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
-    finite = [math.isfinite(a) and math.isfinite(b) for a, b in zip(line.x, line.y, strict=True)]
-    keep = [i for i, shown in enumerate(finite) if shown]
+    keep = _kept(line)
     across = {i: x(line.x[i]) for i in keep}
     at = [(across[i], y(line.y[i])) for i in keep]
     out = [f'<g data-series="{style.index}" style="color:var(--c{style.colour})">']
-    if line.kind == "thin":
-        every = max(1, len(at) // 40)
-        at = at[::every] + ([at[-1]] if at and (len(at) - 1) % every else [])
     if line.kind != "points" and len(at) > 1:
         path = "M" + "L".join(f"{a} {b}" for a, b in at)
         out.append(f'<path class="{line.kind}" d="{path}"{style.dash_svg}/>')
@@ -184,14 +213,49 @@ def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
         spots = "".join(f"M{across[i]} {y(v)}h0" for v in (line.each or [])[i])
         out.append(f'<path class="seed" d="{spots}"/>')
     dots = keep if line.kind in ("line", "points") and len(keep) <= MOST_BARS else []
-    points = line.kind == "points"
-    signs = [(i, 4.2, "dot") for i in dots if points or i != line.ring]
+    alone = line.kind == "points"
+    signs = [(i, 4.2, "dot") for i in dots if alone or i != line.ring]
     if line.ring is not None:
-        signs.append((line.ring, 8.5, "front") if points else (line.ring, 6.5, "ring"))
+        signs.append((line.ring, 8.5, "front") if alone else (line.ring, 6.5, "ring"))
     for i, size, kind in signs:
         place = f"translate({x(line.x[i])} {y(line.y[i])}) scale({size})"
         out.append(f'<path class="{kind}" transform="{place}" d="{MARKERS[style.marker][1]}"/>')
     return "".join(out) + "</g>"
+
+
+def dots_svg(shares: list[float]) -> str:
+    """A dot a seed on a line from 0 to 100 %; nothing where no seed has a value."""
+    known = [share for share in shares if math.isfinite(share)]
+    if not known:
+        return ""
+    spots = "".join(f"M{4 + 72 * share:.1f} 6h0" for share in known)
+    each = ", ".join(points(share) for share in known)
+    return (
+        f'<svg class="dots" viewBox="0 0 80 12" role="img" aria-label="each seed, in %: {each}">'
+        f'<title>{each} %</title><path class="grid" d="M4 6H76M4 2V10M76 2V10"/>'
+        f'<path class="seed" d="{spots}"/></svg>'
+    )
+
+
+def curves_svg(lines: list[Line]) -> str:
+    """Learning curves, small: a share in % over the examples seen; nothing without lines."""
+    if not lines:
+        return ""
+    most = max(line.x[-1] for line in lines)
+    x = _Scale(Axis("", low=0.0, high=most), [], 30, 228)
+    y = _Scale(Axis("", percent=True, low=0.0, high=1.0), [], 74, 6)
+    parts = [
+        '<svg class="static curves" viewBox="0 0 240 96" role="img"'
+        ' aria-label="Validation accuracy by examples seen, a line a run">'
+    ]
+    for value in (0.0, 0.5, 1.0):
+        parts.append(f'<path class="grid" d="M30 {y(value)}H228"/>')
+        parts.append(_text(f"{100 * value:.0f}", f'x="26" y="{y(value) + 4}" text-anchor="end"'))
+    parts.append(_text(f"{human(most)} examples", 'x="228" y="92" text-anchor="end"'))
+    for line in lines:
+        path = "L".join(f"{x(a)} {y(b)}" for a, b in zip(line.x, line.y, strict=True))
+        parts.append(f'<path class="thin" d="M{path}"/>')
+    return "".join(parts) + "</svg>"
 
 
 def swatch(style: Style) -> str:

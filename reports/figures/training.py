@@ -42,6 +42,12 @@ def training_curves(section: Section, key: str, runs: dict[str, Run]) -> Figure 
     )
 
 
+def validation_curve(series: str, run: Run, most: int) -> list[Line]:
+    """Validation accuracy of a run by examples seen, in at most so many points; empty where none
+    was recorded."""
+    return _curve(series, run, "validation", "accuracy", most)
+
+
 def _loss_axis(lines: Sequence[Line]) -> tuple[Axis, str]:
     """The axis of training losses and, where it leaves spikes out, what the caption says of
     them."""

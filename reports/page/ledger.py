@@ -22,6 +22,11 @@ class Ledger:
     studies: list[Entry]
 
     @property
+    def sources(self) -> list[str]:
+        """The papers whose claims are tested."""
+        return sorted({str(c["source"]) for study in self.studies for c in study["claims"]})
+
+    @property
     def summary(self) -> str:
         """One line: how many claims came out how."""
         total = sum(number for _, number in self.counts)

@@ -27,11 +27,12 @@ from reports.narrative.summary import COLUMNS, summary
 from reports.narrative.who_wins import Map, advice, who_wins
 from reports.page import tables
 from reports.page.axes import axes_parts
+from reports.page.cite import citation
 from reports.page.ledger import read_ledger
 from reports.page.probe_table import probe_part
-from reports.page.runs import runs_table
+from reports.page.runs import configurations
 from reports.page.search import search_table
-from reports.read.formats import percent, plural
+from reports.read.formats import listed, percent, plural
 from reports.read.load import Records, Run
 from reports.read.rules import RULES, interval_note, main_rule
 from reports.read.sections import Section, sections
@@ -40,6 +41,7 @@ from reports.read.stored import items
 Part = dict[str, Any]  # what the template reads
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 MOST_OPEN = 6  # sections that a page shows unfolded
+MOST_KEYS = 12  # paradigms whose names stand at the top; of more, each figure names its own
 LARGEST_PLAIN = 8192  # bytes of a CSV file that stands in the page as it is
 
 
@@ -55,15 +57,9 @@ def render(records: Records) -> str:
     ledger = read_ledger(records.folder, notes)
     figures = [f for f in (top, far) if f] + [f for part in parts for f in part["figures"].values()]
     data = {
-        "series": [{"name": n, "marker": s.marker, "dash": s.dash, "colour": s.colour}
-                   for n, s in styles.items()],
-        "light": looks.COLOURS_LIGHT,
-        "dark": looks.COLOURS_DARK,
-        "markers": [name for name, _ in looks.MARKERS],
-        "dashes": [name for name, _ in looks.DASHES],
-        "bars": drawing.MOST_BARS,
+        "series": [{"name": name} for name in styles],
         "figures": {f.key: drawing.figure_data(f, styles) for f in figures},
-    }  # fmt: skip
+    }
     return _environment().get_template("page.html").render(
         study=_study_part(records),
         series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
@@ -76,7 +72,11 @@ def render(records: Records) -> str:
         summary_columns=COLUMNS,
         parts=parts,
         axes=axes_parts(records, styles),
-        runs=runs_table(records, shown, styles),
+        configurations=configurations(records, shown, styles),
+        colours=[style.colour for style in styles.values()],
+        families=[style.family for style in styles.values()],
+        many=len(styles) > MOST_KEYS,
+        citation=citation(_versions(records)),
         ledger=ledger,
         search=search_table(records.folder, notes),
         notes=notes,
@@ -84,7 +84,6 @@ def render(records: Records) -> str:
         rule=RULES[main_rule(records.rows)],
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
-        plotly=Markup(_plotly_source()),
         light=looks.COLOURS_LIGHT,
         dark=looks.COLOURS_DARK,
         row_length=ROW,
@@ -109,7 +108,9 @@ def _contents(parts: Sequence[Part], maps: Sequence[object], claims: bool) -> li
         *((part["id"], part["name"]) for part in parts),
         ("runs", "Runs"),
         ("left-out", "Left out"),
+        ("methods", "Methods"),
         ("command", "Reproduce"),
+        ("cite", "Cite"),
     ]
 
 
@@ -124,15 +125,6 @@ def _environment() -> Environment:
     )
     environment.globals["include_raw"] = lambda name: Markup((_TEMPLATES / name).read_text("utf-8"))
     return environment
-
-
-@lru_cache(maxsize=1)
-def _plotly_source() -> str:
-    """plotly.js, gzipped and in base64: a third of the page, and nothing for the parser to trip
-    over."""
-    from plotly.offline import get_plotlyjs
-
-    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
 
 
 def _script_json(data: Any) -> str:
@@ -153,14 +145,12 @@ def _download(name: str, text: str) -> dict[str, str]:
 
 
 def _figure_part(figure: Figure, styles: dict[str, Style]) -> Part:
-    wide = len(figure.panels) == 1
-    pictures = [
-        drawing.panel_svg(p, styles, f"{figure.title}. {p.title}", wide) for p in figure.panels
-    ]
+    pictures = drawing.figure_svgs(figure, styles)
     titled = zip(figure.panels, pictures, strict=True)
     return {
         "download": _download(figure.key, figure.csv()),
-        "wide": wide,
+        "wide": len(pictures) == 1,
+        "shown": sorted({styles[line.series].index for p in figure.panels for line in p.lines}),
         "panels": [{"title": panel.title, "svg": Markup(svg)} for panel, svg in titled],
     }
 
@@ -184,13 +174,22 @@ def _study_part(records: Records) -> Part:
         "devices": of_runs("device"),
         "matched": [str(line) for line in items(study.get("matched"))],
         "precisions": of_runs("precision"),
+        "versions": _versions(records),
     }
+
+
+def _versions(records: Records) -> str:
+    """The versions of the library that made the runs."""
+    found = {str(run.result["version"]) for run in records.runs.values() if run.result.get("version")}
+    return ", ".join(sorted(found))
 
 
 def _section_part(
     section: Section, records: Records, styles: dict[str, Style], prefix: str, notes: list[str]
 ) -> Part:
     only, home, runs = section.only, section.home, records.runs
+    figures = section_figures(section, runs, prefix)
+    probes = probe_part(section, records, styles, notes)
     return {
         "id": prefix,
         "name": section.name,
@@ -214,10 +213,21 @@ def _section_part(
         "speed": tables.speed_table(section, styles),
         "stopping": tables.stopping_table(section, runs, styles),
         "pruning": tables.pruning_table(section, runs, styles),
-        "figures": section_figures(section, runs, prefix),
-        "probes": probe_part(section, records, styles, notes),
+        "figures": figures,
+        "probes": probes,
+        "inside": _inside(figures, bool(probes)),
         "pictures": _pictures(section, runs, styles, notes),
     }
+
+
+def _inside(figures: dict[str, Figure], probed: bool) -> str:
+    """What the folded part at the end of a section holds; empty where that is nothing."""
+    there = (
+        ("training curves", "training" in figures),
+        ("recovery from perturbations", bool({"recovery", "recovery-trained"} & figures.keys())),
+        ("probes of the networks' internals", probed),
+    )
+    return listed([words for words, shown in there if shown], 3).capitalize()
 
 
 def _pictures(

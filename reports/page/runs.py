@@ -1,17 +1,99 @@
-"""The table of runs, those without a result among them."""
+"""The runs, those without a result among them, and the configurations that they are seeds of."""
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
+from markupsafe import Markup
+
 from foundations.measures import aggregate
+from foundations.records.made import Made
+from reports.figures.drawing import curves_svg, dots_svg
 from reports.figures.styles import Style
-from reports.read.formats import count, percent
+from reports.figures.training import validation_curve
+from reports.read.formats import count, human, percent
 from reports.read.load import Records, Run
 from reports.read.rules import by_rule, main_rule
 from reports.read.sections import Section
 from reports.read.stored import number
+
+Entry = dict[str, Any]
+MOST_CURVE = 24  # points of a learning curve in the table
+
+
+def configurations(
+    records: Records, shown: list[Section], styles: dict[str, Style]
+) -> list[dict[str, Any]]:
+    """Runs that differ in their seed alone, as one row: a dot a seed, and what its runs share."""
+    alike: dict[tuple[object, ...], list[Entry]] = {}
+    for run in runs_table(records, shown, styles):
+        samples = None if math.isnan(run["samples"]) else run["samples"]
+        key = (run["task"], run["series"], run["trained_on"], samples)
+        alike.setdefault(key, []).append(run)
+    return [_configuration(runs, records.runs) for runs in alike.values()]
+
+
+def _configuration(runs: list[Entry], stored: Mapping[str, Run]) -> Entry:
+    first = runs[0]
+    of = [stored.get(run["id"], Run(run["id"])) for run in runs]
+    curves = [validation_curve(first["series"], run, MOST_CURVE) for run in of]
+    means = {name: _mean([run[name] for run in runs]) for name in ("trained", "hardest", "seconds")}
+    complete = sum(run["status"] == "complete" for run in runs)
+    makers = {
+        Made.of(run.result.get("precision"), run.result.get("device"), run.result.get("version"))
+        for run in of
+        if run.result
+    }
+    return {
+        "task": first["task"],
+        "series": first["series"],
+        "index": first["index"],
+        "train_difficulty": first["train_difficulty"],
+        "trained_on": first["trained_on"],
+        "samples": first["samples"],
+        "parameters": first["parameters"],
+        "parameters_short": human(first["parameters"]) if first["parameters"] > 0 else "–",
+        **means,
+        "words": {name: percent(means[name]) for name in ("trained", "hardest")}
+        | {"samples": count(first["samples"]), "seconds": count(means["seconds"])},
+        "dots": {name: Markup(dots_svg([run[name] for run in runs]))
+                 for name in ("trained", "hardest")},
+        "status": "complete" if complete == len(runs) else _not_complete(runs, complete),
+        "runs": runs,
+        "settings": _settings(of[0].spec),
+        "made": "; ".join(sorted(str(made) for made in makers)),
+        "curve": Markup(curves_svg([line for lines in curves for line in lines])),
+    }  # fmt: skip
+
+
+def _not_complete(runs: list[Entry], complete: int) -> str:
+    if len(runs) == 1:
+        return str(runs[0]["status"])
+    return f"{complete} of {len(runs)} complete"
+
+
+def _mean(values: list[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _settings(spec: Entry) -> list[tuple[str, str]]:
+    """What a run was trained with, part by part, as `key=value`."""
+    parts = ("task_options", "paradigm_options", "train", "evaluation")
+    said = []
+    for part in parts:
+        values = spec.get(part)
+        if isinstance(values, dict) and values:
+            words = (f"{key}={_value(value)}" for key, value in values.items())
+            said.append((part.replace("_", " "), ", ".join(words)))
+    return said
+
+
+def _value(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def runs_table(

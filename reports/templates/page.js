@@ -2,154 +2,88 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const hidden = new Set();
-  const drawn = new Map();
-  const dark = matchMedia("(prefers-color-scheme: dark)");
-  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  // Plotly reads a little HTML in texts; names are shown as they are.
-  const safe = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   // As on the page: never rounded up to 100 or down to 0.
   const points = (v) => v > 0 && v < 0.0005 ? "<0.1" : v >= 0.9995 && v < 1 ? ">99.9" : (100 * v).toFixed(1);
   const share = (v) => points(v) + " %";
   const plain = (v) => Number(v).toLocaleString("en", { maximumSignificantDigits: 4 });
+  const drawing = "http://www.w3.org/2000/svg";
 
-  function tint(colour, opacity) {
-    const n = parseInt(colour.slice(1), 16);
-    return `rgba(${n >> 16},${(n >> 8) & 255},${n & 255},${opacity})`;
+  // What is said of a point, by line.
+  function words(panel, { line, i }) {
+    const tick = panel.x.ticks.find((t) => t[0] === line.x[i]), end = panel.y.percent ? share : plain;
+    let value = panel.y.percent ? share(line.y[i]) : `${panel.y.label}: ${plain(line.y[i])}`;
+    if (line.low) value += ` (${end(line.low[i])} to ${end(line.high[i])})`;
+    const said = [data.series[line.s].name, `${panel.x.label}: ${tick ? tick[1] : plain(line.x[i])}`, value];
+    if (line.each) said.push(`each: ${line.each[i].slice(0, 10).map(points).join(", ")}`);
+    const tests = line.tests && line.tests[i] ? `${plain(line.tests[i])} problems each` : "";
+    const seeds = line.seeds ? `${line.seeds[i]} seed${line.seeds[i] === 1 ? "" : "s"}` : "";
+    if (seeds || tests) said.push([seeds, tests].filter(Boolean).join(", "));
+    if (line.run) said.push(`run ${line.run}`);
+    if (line.ring === i) said.push(line.kind === "points" ? "on the Pareto front" : "as in training");
+    return said;
   }
 
-  function hover(panel, line, i) {
-    const tick = panel.x.ticks.find((t) => t[0] === line.x[i]);
-    const y = line.y[i];
-    let text = `<b>${safe(data.series[line.s].name)}</b><br>${safe(panel.x.label)}: ${safe(tick ? tick[1] : plain(line.x[i]))}`;
-    text += `<br>${panel.y.percent ? share(y) : safe(panel.y.label) + ": " + plain(y)}`;
-    const end = panel.y.percent ? share : plain;
-    if (line.low) text += ` (${end(line.low[i])} to ${end(line.high[i])})`;
-    if (line.each) text += `<br>each: ${line.each[i].slice(0, 10).map(points).join(", ")}`;
-    if (line.seeds) text += `<br>${line.seeds[i]} seed${line.seeds[i] === 1 ? "" : "s"}`;
-    if (line.tests && line.tests[i]) text += `, ${plain(line.tests[i])} problems each`;
-    if (line.run) text += `<br>run ${safe(line.run)}`;
-    return text;
+  // Where a value stands in the picture, in the picture's own units.
+  function along(axis, v) {
+    const [start, end, low, high] = axis.place, at = axis.log ? Math.log10(Math.max(v, 1e-300)) : v;
+    return start + (end - start) * Math.min(1, Math.max(0, (at - low) / (high - low)));
   }
 
-  // Runs of one series become one trace with gaps: hundreds of traces would be slow.
-  function merged(lines) {
-    const out = [], open = new Map();
-    for (const line of lines) {
-      if (line.kind !== "thin") { out.push({ line, x: line.x, y: line.y, at: line.x.map((_, i) => [line, i]) }); continue; }
-      let group = open.get(line.s);
-      if (!group) { group = { line, x: [], y: [], at: [] }; open.set(line.s, group); out.push(group); }
-      group.x.push(...line.x, null); group.y.push(...line.y, null);
-      group.at.push(...line.x.map((_, i) => [line, i]), null);
+  const tip = document.createElement("div");
+  tip.id = "tip"; tip.hidden = true; tip.setAttribute("role", "status");
+  document.body.append(tip);
+  const picked = document.createElementNS(drawing, "circle");
+  picked.setAttribute("class", "picked"); picked.setAttribute("r", 8);
+
+  function forget() { tip.hidden = true; picked.remove(); }
+  for (const box of document.querySelectorAll(".plot")) {
+    const svg = box.querySelector("svg"), panel = data.figures[box.dataset.figure].panels[+box.dataset.panel];
+    const spots = panel.lines.flatMap((line) => line.x.map((v, i) => ({ line, i, x: along(panel.x, v), y: along(panel.y, line.y[i]) })));
+    let here = null;
+    const shown = () => spots.filter((spot) => !hidden.has(spot.line.s));
+    function say(spot) {
+      here = spot;
+      if (!spot) { forget(); return; }
+      picked.setAttribute("cx", spot.x); picked.setAttribute("cy", spot.y);
+      svg.append(picked);
+      const [name, ...rest] = words(panel, spot).map((text) => Object.assign(document.createElement("div"), { textContent: text }));
+      name.className = "who";
+      tip.replaceChildren(name, ...rest);
+      tip.hidden = false;
+      const at = new DOMPoint(spot.x, spot.y).matrixTransform(svg.getScreenCTM()), size = tip.getBoundingClientRect();
+      const left = at.x + 14 + size.width < innerWidth ? at.x + 14 : Math.max(4, at.x - 14 - size.width);
+      tip.style.left = `${left + scrollX}px`;
+      tip.style.top = `${Math.max(4, at.y - size.height - 10) + scrollY}px`;
     }
-    return out;
-  }
-
-  function traces(panel) {
-    const palette = dark.matches ? data.dark : data.light;
-    const out = [];
-    for (const { line, x, y, at } of merged(panel.lines)) {
-      const look = data.series[line.s], colour = palette[look.colour], few = line.kind !== "flat" && x.length <= data.bars;
-      const base = { type: "scatter", meta: line.s, visible: !hidden.has(line.s), showlegend: false };
-      if (line.low && !few) {
-        out.push({ ...base, x: [...x, ...[...x].reverse()], y: [...line.high, ...[...line.low].reverse()],
-          fill: "toself", mode: "none", fillcolor: tint(colour, 0.14), hoverinfo: "skip" });
+    const point = (event) => {
+      const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+      const far = (spot) => Math.hypot(spot.x - at.x, spot.y - at.y);
+      const near = shown().reduce((best, spot) => !best || far(spot) < far(best) ? spot : best, null);
+      say(near && far(near) < 40 ? near : null);
+    };
+    box.addEventListener("pointermove", point);
+    box.addEventListener("pointerdown", point);
+    box.addEventListener("pointerleave", () => say(null));
+    box.addEventListener("blur", () => say(null));
+    // With the keyboard: along a line, or to the nearest point of the next.
+    box.tabIndex = 0;
+    box.addEventListener("keydown", (event) => {
+      const move = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (event.key === "Escape") say(null);
+      const all = shown();
+      if (!move || !all.length) return;
+      event.preventDefault();
+      if (!here || hidden.has(here.line.s)) { say(all[0]); return; }
+      if (event.key === "ArrowRight" || event.key === "ArrowLeft") {
+        const next = all.find((spot) => spot.line === here.line && spot.i === here.i + move);
+        if (next) say(next);
+        return;
       }
-      const points = line.kind === "points" || (line.kind === "line" && few);
-      const trace = { ...base, x, y, mode: line.kind === "points" ? "markers" : points ? "lines+markers" : "lines",
-        text: at.map((p) => p ? hover(panel, ...p) : ""), hoverinfo: "text", connectgaps: false,
-        line: { color: colour, width: line.kind === "thin" ? 1.2 : 2, dash: data.dashes[look.dash] },
-        opacity: line.kind === "thin" ? 0.8 : 1,
-        marker: { color: colour, symbol: data.markers[look.marker], size: 9 } };
-      if (line.low && few) {
-        trace.error_y = { type: "data", symmetric: false, array: line.high.map((v, i) => v - y[i]),
-          arrayminus: line.low.map((v, i) => y[i] - v), thickness: 1.4, width: 3, color: colour };
-      }
-      if (line.each && few) {
-        const spots = line.each.flatMap((values, i) => values.map((v) => [x[i], v]));
-        out.push({ ...base, x: spots.map((p) => p[0]), y: spots.map((p) => p[1]), mode: "markers", hoverinfo: "skip",
-          marker: { color: colour, size: 4, opacity: 0.55 } });
-      }
-      out.push(trace);
-      if (line.ring !== undefined) {
-        out.push({ ...base, x: [x[line.ring]], y: [y[line.ring]], mode: "markers", hoverinfo: "text",
-          text: [hover(panel, line, line.ring) + (line.kind === "points" ? "<br>on the Pareto front" : "<br>as in training")],
-          marker: { symbol: data.markers[look.marker], ...(line.kind === "points" ? { size: 16, color: "rgba(0,0,0,0)" } : { size: 12, color: css("--bg") }), line: { color: colour, width: 2 } } });
-      }
-    }
-    return out;
+      const lines = [...new Set(all.map((spot) => spot.line))];
+      const line = lines[(lines.indexOf(here.line) + move + lines.length) % lines.length];
+      say(all.filter((spot) => spot.line === line).reduce((best, spot) => Math.abs(spot.x - here.x) < Math.abs(best.x - here.x) ? spot : best));
+    });
   }
-
-  function axis(a, values) {
-    const out = { title: { text: safe(a.label), standoff: 8 }, type: a.log ? "log" : "linear", gridcolor: css("--grid"),
-      linecolor: css("--line"), zeroline: false, automargin: true };
-    if (a.ticks.length) { out.tickmode = "array"; out.tickvals = a.ticks.map((t) => t[0]); out.ticktext = a.ticks.map((t) => safe(t[1])); out.tickangle = 0; }
-    else if (a.percent) { out.tickmode = "array"; out.tickvals = [0, .2, .4, .6, .8, 1]; out.ticktext = ["0", "20", "40", "60", "80", "100"]; }
-    else { out.exponentformat = "SI"; out.minexponent = 4; out.nticks = 6; }
-    const [low, high] = a.range;
-    if (a.percent) { out.range = [-0.04, 1.04]; return out; }
-    let ends = values.filter((v) => v !== null && (!a.log || v > 0));
-    if (low !== null && (!a.log || low > 0)) ends.push(low);
-    if (high !== null) ends.push(high);
-    if (!ends.length) return out;
-    ends = [ends.reduce((p, q) => Math.min(p, q)), ends.reduce((p, q) => Math.max(p, q))].map((v) => a.log ? Math.log10(v) : v);
-    // An axis that ends at a given value leaves spikes beyond it out.
-    if (high !== null && (!a.log || high > 0)) ends[1] = a.log ? Math.log10(high) : high;
-    const pad = ends[1] > ends[0] ? 0.05 * (ends[1] - ends[0]) : 0.5;
-    out.range = [ends[0] - pad, ends[1] + pad];
-    return out;
-  }
-
-  function layout(panel) {
-    const all = (key) => panel.lines.flatMap((l) => l[key]);
-    const shapes = panel.marks.map(([a, v]) => ({ type: "line", xref: a === "x" ? "x" : "paper", yref: a === "x" ? "paper" : "y",
-      x0: a === "x" ? v : 0, x1: a === "x" ? v : 1, y0: a === "x" ? 0 : v, y1: a === "x" ? 1 : v, layer: "below",
-      line: { color: css("--soft"), width: 1, dash: "dot" } }));
-    const annotations = panel.marks.map(([a, v, text]) => ({ text: safe(text), showarrow: false, font: { size: 11, color: css("--soft") },
-      xref: a === "x" ? "x" : "paper", yref: a === "x" ? "paper" : "y", xanchor: a === "x" ? "center" : "left", yanchor: "bottom",
-      x: a === "x" ? (panel.x.log ? Math.log10(v) : v) : 0, y: a === "x" ? 1.0 : v }));
-    return { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { family: "system-ui, sans-serif", size: 12, color: css("--fg") },
-      margin: { l: 52, r: 12, t: panel.marks.some((m) => m[0] === "x") ? 18 : 8, b: 40 }, hovermode: "closest", dragmode: "zoom", showlegend: false, shapes, annotations,
-      hoverlabel: { bgcolor: css("--panel"), bordercolor: css("--line"), font: { color: css("--fg"), size: 12 }, align: "left" },
-      xaxis: axis(panel.x, all("x")), yaxis: axis(panel.y, all("y")) };
-  }
-
-  async function unpack() {
-    const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
-    document.head.append(script);
-    return window.Plotly;
-  }
-  let loading = null;
-  // A browser too old to unpack the library keeps the static pictures.
-  const plotly = () => (loading ||= "DecompressionStream" in window ? unpack() : Promise.resolve(null));
-
-  async function draw(box) {
-    const tool = await plotly();
-    if (!tool) return;
-    const panel = data.figures[box.dataset.figure].panels[+box.dataset.panel];
-    let live = drawn.get(box);
-    if (!live) {
-      live = document.createElement("div");
-      live.className = "live";
-      box.append(live);
-      box.classList.add("drawn");
-      drawn.set(box, live);
-    }
-    const name = box.querySelector("svg.static").getAttribute("aria-label");
-    live.setAttribute("role", "img");
-    live.setAttribute("aria-label", name);
-    tool.react(live, traces(panel), layout(panel), { responsive: true, displayModeBar: false });
-  }
-
-  const boxes = [...document.querySelectorAll(".plot")];
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) { seen.unobserve(entry.target); draw(entry.target); }
-  }, { rootMargin: "300px" });
-  // The static pictures are there at once; the large library is read only after them.
-  addEventListener("load", () => setTimeout(() => boxes.forEach((box) => seen.observe(box)), 30));
-  dark.addEventListener("change", () => drawn.forEach((_, box) => draw(box)));
 
   const toggles = [...document.querySelectorAll("[data-toggle]")];
   function apply() {
@@ -160,13 +94,27 @@
       if (part instanceof SVGElement) part.style.display = off ? "none" : "";
       else part.classList.toggle("off", off), refresh(part);
     }
-    drawn.forEach((live) => window.Plotly.restyle(live, { visible: live.data.map((t) => !hidden.has(t.meta)) }));
+    forget();
+    const said = document.getElementById("how-many");
+    if (said) said.textContent = `${toggles.filter((box) => box.checked).length} of ${toggles.length}`;
+    document.querySelectorAll("[data-family-of]").forEach((b) => {
+      b.setAttribute("aria-pressed", toggles.some((box) => box.dataset.family === b.dataset.familyOf && box.checked));
+    });
     count();
   }
-  function refresh(part) { part.hidden = part.classList.contains("off") || part.classList.contains("unmatched"); }
+  function refresh(part) {
+    part.hidden = part.classList.contains("off") || part.classList.contains("unmatched");
+    if (part.nextElementSibling?.matches(".more")) part.nextElementSibling.hidden = part.hidden;
+  }
   toggles.forEach((box) => box.addEventListener("change", apply));
   document.querySelectorAll("[data-all]").forEach((b) => b.addEventListener("click", () => {
     toggles.forEach((box) => { box.checked = b.dataset.all === "1"; });
+    apply();
+  }));
+  // All networks of a family go at once, or come back if none is shown.
+  document.querySelectorAll("[data-family-of]").forEach((b) => b.addEventListener("click", () => {
+    const mine = toggles.filter((box) => box.dataset.family === b.dataset.familyOf), any = mine.some((box) => box.checked);
+    mine.forEach((box) => { box.checked = !any; });
     apply();
   }));
 
@@ -182,6 +130,8 @@
     if (typeof a === "number" && typeof b === "number") return a - b;
     return String(a).localeCompare(String(b), "en", { numeric: true });
   }
+  // The row that says more of a row, if there is one.
+  const more = (row) => row.nextElementSibling?.matches(".more") ? row.nextElementSibling : null;
   for (const table of document.querySelectorAll("table.sortable")) {
     const body = table.tBodies[0];
     [...table.tHead.rows[0].cells].forEach((head, column) => {
@@ -194,28 +144,36 @@
         const up = head.getAttribute("aria-sort") !== "ascending";
         for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", up ? "ascending" : "descending");
-        const rows = [...body.rows].map((row) => [value(row, column), row]);
+        const rows = [...body.rows].filter((row) => !row.matches(".more")).map((row) => [value(row, column), row]);
         rows.sort(([a], [b]) => missing(a) || missing(b) ? compare(a, b) : up ? compare(a, b) : compare(b, a));
-        body.append(...rows.map(([, row]) => row));
+        body.append(...rows.flatMap(([, row]) => [row, more(row)].filter(Boolean)));
       });
     });
   }
 
   const filter = document.getElementById("filter"), output = document.getElementById("shown");
-  const runs = [...document.querySelectorAll("#runs-table tbody tr")];
+  const runs = [...document.querySelectorAll("#runs-table tbody tr:not(.more)")];
   function count() {
     const n = runs.filter((row) => !row.hidden).length;
-    output.textContent = `${n} of ${runs.length} runs`;
+    output.textContent = `${n} of ${runs.length} configuration${runs.length === 1 ? "" : "s"}`;
   }
   filter.addEventListener("input", () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of runs) {
-      const text = row.textContent.toLowerCase();
+      const text = (row.textContent + " " + more(row).textContent).toLowerCase();
       row.classList.toggle("unmatched", !words.every((word) => text.includes(word)));
       refresh(row);
     }
     count();
   });
+  for (const row of runs) {
+    const press = row.querySelector(".open");
+    press.addEventListener("click", () => {
+      const open = more(row).classList.toggle("open");
+      press.setAttribute("aria-expanded", open);
+      press.textContent = open ? "\u2212" : "+";
+    });
+  }
   // Which networks are shown, and which runs, stays in the address, which can be given to others.
   const kept = new URLSearchParams(location.search);
   if (kept.has("hide")) {
@@ -231,7 +189,7 @@
     try { history.replaceState(null, "", (text ? "?" + text : location.pathname) + location.hash); } catch { /* a page that has no address */ }
   }
   toggles.forEach((box) => box.addEventListener("change", keep));
-  document.querySelectorAll("[data-all]").forEach((b) => b.addEventListener("click", keep));
+  document.querySelectorAll("[data-all], [data-family-of]").forEach((b) => b.addEventListener("click", keep));
   filter.addEventListener("input", keep);
   // A box may have been unticked before this script ran: by a reader while the page loaded, or by a browser that reloads it.
   apply();
@@ -248,7 +206,7 @@
   }
   addEventListener("hashchange", unfold);
   if (location.hash) unfold();
-  addEventListener("beforeprint", () => document.querySelectorAll("details.part").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => document.querySelectorAll("details.part, details.fold").forEach((one) => { one.open = true; }));
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
   for (const figure of document.querySelectorAll(".film")) {

@@ -28,26 +28,8 @@ def start_browser():
     return started
 
 
-def open_page(browser, path: Path, width: int, draw: bool = True) -> None:
+def open_page(browser, path: Path, width: int) -> None:
     picture.show(browser, path, width, 900)
     # On a busy machine the driver may come back while the page still loads.
     while browser.execute_script("return document.readyState") != "complete":
         time.sleep(0.02)
-    if draw:
-        draw_all(browser)
-
-
-_DRAW_ALL = """
-const done = arguments[0], plots = [...document.querySelectorAll('.plot')];
-const step = () => {
-  const left = plots.find((p) => !p.querySelector('.live svg.main-svg'));
-  if (!left) return done(plots.length);
-  left.scrollIntoView();
-  setTimeout(step, 20);
-};
-step();
-"""
-
-
-def draw_all(browser) -> int:
-    return browser.execute_async_script(_DRAW_ALL)

@@ -15,7 +15,7 @@ _TOP = "return document.getElementById(arguments[0]).getBoundingClientRect().top
 
 @pytest.mark.parametrize("width", [390, 1280, 1700])
 def test_the_contents_lead_to_every_section_below_what_is_sticky(browser, study, width):
-    open_page(browser, build_report(study), width, draw=False)
+    open_page(browser, build_report(study), width)
     places = browser.execute_script(
         "return [...document.querySelectorAll('#contents a')].map((a) => a.hash.slice(1))"
     )
@@ -23,7 +23,7 @@ def test_the_contents_lead_to_every_section_below_what_is_sticky(browser, study,
         "return [...document.querySelectorAll('main > section')].map((s) => s.id)"
     )
     assert places[:2] == ["answer", "map"]
-    assert places[-2:] == ["left-out", "command"]
+    assert places[-2:] == ["command", "cite"]
     assert [s for s in sections if s in places] == places
     opened = browser.execute_script("return document.querySelector('#contents details').open")
     assert opened == (width > 720)
@@ -38,7 +38,7 @@ def test_the_contents_lead_to_every_section_below_what_is_sticky(browser, study,
 
 def test_a_folded_part_opens_where_a_link_points_into_it(browser, study, monkeypatch):
     monkeypatch.setattr(page_module, "MOST_OPEN", 0)
-    open_page(browser, build_report(study), 1280, draw=False)
+    open_page(browser, build_report(study), 1280)
     open_parts = "return document.querySelectorAll('details.part[open]').length"
     assert browser.execute_script(open_parts) == 0
     folded = browser.execute_script("return document.documentElement.scrollHeight")
@@ -50,7 +50,7 @@ def test_a_folded_part_opens_where_a_link_points_into_it(browser, study, monkeyp
 
 def test_what_is_shown_stays_in_the_address(browser, study):
     page = build_report(study)
-    open_page(browser, page, 1280, draw=False)
+    open_page(browser, page, 1280)
     browser.execute_script("document.querySelector('[data-toggle=\"0\"]').click()")
     browser.execute_script(
         "const f = document.getElementById('filter'); f.value = 'maze';"
@@ -68,7 +68,7 @@ def test_what_is_shown_stays_in_the_address(browser, study):
 
 
 def test_the_map_colours_what_is_decided(browser, study):
-    open_page(browser, build_report(study), 1280, draw=False)
+    open_page(browser, build_report(study), 1280)
     colours = browser.execute_script(
         "return [...document.querySelectorAll('#map td .ahead')].map((a) =>"
         " [a.className.trim(), a.textContent, getComputedStyle(a).backgroundColor])"

@@ -306,7 +306,7 @@ def test_every_perturbation_has_a_title():
 
 @pytest.mark.browser
 def test_a_perturbation_is_marked_on_the_slider_and_said(browser, probed):
-    open_page(browser, build_report(probed), 1280, draw=False)
+    open_page(browser, build_report(probed), 1280)
     ask = browser.execute_script
     scrub = """const f = document.querySelector('.film[data-event="the end moved"]');
         const s = f.querySelector('input');
