@@ -27,53 +27,78 @@ if TYPE_CHECKING:
 
 class Entry(NamedTuple):
     """A factory, and `recipe(name, preset, spec)`: what studies of each size use for it, see
-    `paradigm_recipe`. Each is the thing itself or `MODULE:ATTRIBUTE`."""
+    `paradigm_recipe`. Each is the thing itself or `MODULE:ATTRIBUTE`. title: what reports call
+    it, its name if empty."""
 
     make: str | Callable[..., Paradigm]
     recipe: str | Callable[[str, str, Signature], dict[str, Any]] | None = None
+    title: str = ""
 
 
-def _family(module: str, *names: str) -> dict[str, Entry]:
-    """The factories of those names in a module, with the recipe that it has for them all."""
-    return {name: Entry(f"{module}:{name}", f"{module}:recipe") for name in names}
+def _family(module: str, **titles: str) -> dict[str, Entry]:
+    """The factories of those names in a module, with their titles and the recipe that it has for
+    them all."""
+    recipe = f"{module}:recipe"
+    return {name: Entry(f"{module}:{name}", recipe, title) for name, title in titles.items()}
 
 
 PARADIGMS = Registry(
     "paradigm",
     {
         **_family(
-            "paradigms.dt_net", "dt_net", "dt_net_recall", "feed_forward", "feed_forward_recall"
+            "paradigms.dt_net",
+            dt_net="DT-net",
+            dt_net_recall="DT-net with recall",
+            feed_forward="feed-forward DT-net",
+            feed_forward_recall="feed-forward DT-net with recall",
+            dt_net_lipschitz="DT-L",
         ),
-        **_family("paradigms.dt_net", "dt_net_lipschitz"),
         **_family(
             "paradigms.resnet",
-            "resnet18",
-            "narrow_resnet18",
-            "super_narrow_resnet18",
-            "larger_narrow_resnet18",
+            resnet18="ResNet18",
+            narrow_resnet18="narrow ResNet18",
+            super_narrow_resnet18="super-narrow ResNet18",
+            larger_narrow_resnet18="larger narrow ResNet18",
         ),
-        **_family("paradigms.hgru", "hgru", "hcnn", "td_hcnn"),
-        **_family("paradigms.depth", "recurrent_mlp", "mlp", "recurrent_convnet", "convnet"),
-        **_family("paradigms.depth", "recurrent_resnet", "resnet"),
-        **_family("paradigms.depth", "recurrent_resnet_bn", "resnet_bn"),
-        **_family("paradigms.recurrent_resnet18", "recurrent_resnet18"),
-        **_family("paradigms.lottery", "lottery"),
-        **_family("paradigms.conv_rnn", "conv_gru", "conv_lstm", "locrnn"),
-        **_family("paradigms.adaptive", "adaptive"),
-        **_family("paradigms.deq", "deq"),
-        **_family("paradigms.trm", "trm"),
-        **_family("paradigms.position_rnn", "gru", "lstm"),
-        **_family("paradigms.linear_rnn", "linear_rnn"),
-        **_family("paradigms.dilated_cnn", "dilated_cnn"),
-        **_family("paradigms.unet", "unet"),
-        **_family("paradigms.transformer", "transformer", "looped_transformer"),
-        **_family("paradigms.timm_models", "resnet50d", "convnext_nano", "vit_tiny"),
+        **_family("paradigms.hgru", hgru="hGRU", hcnn="hCNN", td_hcnn="td+hCNN"),
+        **_family(
+            "paradigms.depth",
+            recurrent_mlp="recurrent MLP",
+            mlp="MLP",
+            recurrent_convnet="recurrent convnet",
+            convnet="convnet",
+            recurrent_resnet="recurrent ResNet",
+            resnet="ResNet",
+            recurrent_resnet_bn="recurrent ResNet with BatchNorm",
+            resnet_bn="ResNet with BatchNorm",
+        ),
+        **_family("paradigms.recurrent_resnet18", recurrent_resnet18="recurrent ResNet18"),
+        **_family("paradigms.lottery", lottery="pruned network"),
+        **_family("paradigms.conv_rnn", conv_gru="ConvGRU", conv_lstm="ConvLSTM", locrnn="LocRNN"),
+        **_family("paradigms.adaptive", adaptive="network that halts"),
+        **_family("paradigms.deq", deq="DEQ"),
+        **_family("paradigms.trm", trm="TRM"),
+        **_family("paradigms.position_rnn", gru="GRU over positions", lstm="LSTM over positions"),
+        **_family("paradigms.linear_rnn", linear_rnn="linear RNN over positions"),
+        **_family("paradigms.dilated_cnn", dilated_cnn="dilated CNN"),
+        **_family("paradigms.unet", unet="U-Net"),
+        **_family(
+            "paradigms.transformer",
+            transformer="transformer",
+            looped_transformer="looped transformer",
+        ),
+        **_family(
+            "paradigms.timm_models",
+            resnet50d="ResNet-50-D",
+            convnext_nano="ConvNeXt nano",
+            vit_tiny="ViT tiny",
+        ),
     },
     # The factory is called with NAME after the spec.
     prefixes={
         "timm": Entry("paradigms.timm_models:timm_model", "paradigms.timm_models:recipe"),
-        "lottery": Entry("paradigms.lottery:lottery", "paradigms.lottery:recipe"),
-        "adaptive": Entry("paradigms.adaptive:adaptive", "paradigms.adaptive:recipe"),
+        "lottery": Entry("paradigms.lottery:lottery", "paradigms.lottery:recipe", "pruned"),
+        "adaptive": Entry("paradigms.adaptive:adaptive", "paradigms.adaptive:recipe", "halting"),
     },
     group="paradigms",
 )
@@ -104,6 +129,15 @@ def paradigm_entry(name: str) -> Entry:
     """What is registered under a name, not loaded. ValueError as of `check_paradigm`."""
     found = PARADIGMS.entry(name)
     return found if isinstance(found, Entry) else Entry(found)
+
+
+def paradigm_title(name: str) -> str:
+    """What reports call a paradigm: `DT-net with recall`, `pruned DT-net`. ValueError as of
+    `check_paradigm`."""
+    title, (_, colon, wrapped) = paradigm_entry(name).title, name.partition(":")
+    if not colon:
+        return title or name
+    return f"{title} {paradigm_title(wrapped)}" if title else wrapped
 
 
 def _factory(name: str) -> Any:

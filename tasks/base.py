@@ -106,13 +106,15 @@ class Batch:
 class Task:
     """A family of problems. A task overrides `make` and what else differs from these defaults.
 
-    Class attributes: `presets` maps a preset's name to what a study of that size uses here, with
-    any of the keys `options` (for the constructor), `train_difficulty`, `test_difficulties`,
-    `train_samples` (a tuple), `train` (fields of the training recipe) and `evaluation`;
-    `perturbations` maps the names that `perturb` takes to what each changes in a problem.
+    Class attributes: `title` is what reports call it, if not by its name; `presets` maps a preset's
+    name to what a study of that size uses here, with any of the keys `options` (for the
+    constructor), `train_difficulty`, `test_difficulties`, `train_samples` (a tuple), `train`
+    (fields of the training recipe) and `evaluation`; `perturbations` maps the names that `perturb`
+    takes to what each changes in a problem.
     """
 
     spec: TaskSpec
+    title: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     perturbations: ClassVar[Mapping[str, str]] = {}
 

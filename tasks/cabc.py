@@ -276,6 +276,7 @@ class ClutteredABC(ContourTask):
     by default all. reduction, flips: see `ContourTask`.
     """
 
+    title = "cABC"
     presets = {
         "smoke": {
             "options": {"size": 64, "reduction": "area"},

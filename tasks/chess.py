@@ -125,6 +125,7 @@ class Chess(Task):
     A prediction is the two squares with the highest score; it is right if both are.
     """
 
+    title = "chess puzzles"
     presets = {
         # The difficulties are those of the source's spec.
         "smoke": {},

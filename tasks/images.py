@@ -284,6 +284,7 @@ def _pictures(task: type[ImageTask], data_dir: str | None) -> dict[str, Pictures
 class Cifar10(ImageTask):
     """CIFAR-10: ten kinds of things, 3 x 32 x 32 (Krizhevsky 2009)."""
 
+    title = "CIFAR-10"
     name = "cifar10"
     channels, classes, size = 3, 10, (32, 32)
     mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
@@ -297,6 +298,7 @@ class Cifar10(ImageTask):
 class Svhn(ImageTask):
     """SVHN: house numbers, cropped to a digit, 3 x 32 x 32 (Netzer et al. 2011)."""
 
+    title = "SVHN"
     name = "svhn"
     channels, classes, size = 3, 10, (32, 32)
     mean, std = (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970)
@@ -307,6 +309,7 @@ class Svhn(ImageTask):
 class Emnist(ImageTask):
     """EMNIST balanced: digits and letters, 1 x 28 x 28 (upright, 47 classes, Cohen et al. 2017)."""
 
+    title = "EMNIST"
     name = "emnist"
     channels, classes, size = 1, 47, (28, 28)
     mean, std = (0.1307,), (0.3081,)
@@ -343,6 +346,7 @@ class Digits(ImageTask):
     Needs no network. A fifth of them, by the hash of their pixels, are test images.
     """
 
+    title = "digits"
     name = "digits"
     channels, classes, size = 1, 10, (8, 8)
     mean, std = (0.3053,), (0.3760,)  # of all of them

@@ -187,6 +187,7 @@ class Maze(Task):
     problem is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
     """
 
+    title = "mazes"
     perturbations = {"start": "the start is in another cell", "end": "the end is in another cell"}
     presets = {
         "smoke": {"train_difficulty": 9, "test_difficulties": (9, 13)},

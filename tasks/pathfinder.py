@@ -156,6 +156,7 @@ class Pathfinder(ContourTask):
     of 14 find room, with distractors in proportion, and takes the mean over 2.5 x 2.5 pixels.
     """
 
+    title = "Pathfinder"
     presets = {
         "smoke": {
             "options": {"size": 64, "canvas": 160, "border": 6, "reduction": "area"},

@@ -80,6 +80,7 @@ class PrefixSums(Task):
     each problem is of one of them, drawn by its number with equal chance.
     """
 
+    title = "prefix sums"
     spec = TaskSpec(
         name="prefix_sums",
         in_channels=1,

@@ -25,7 +25,7 @@ from comparisons.training.loop import Pause, Paused, Progress, never, train_run
 from comparisons.training.pruning import Pruned, magnitude_scores, prune
 from foundations.records.result import Result, plain
 from foundations.records.spec import RunSpec
-from paradigms import build_paradigm
+from paradigms import build_paradigm, paradigm_title
 from paradigms.base import Paradigm, count_parameters
 from paradigms.lottery import active_parameters, masked_layers
 from tasks import load_task
@@ -135,6 +135,10 @@ def record_of(
         active_parameters=active_parameters(done.tested),
         train_iterations=done.tested.train_iterations,
         max_iterations=done.tested.max_iterations,
+        titles={
+            "task": task.title or spec.task,
+            "paradigm": paradigm_title(spec.paradigm),
+        },
         over_positions=done.tested.over_positions,
         difficulty_name=task.spec.difficulty_label,
         chance=task.spec.chance,

@@ -70,16 +70,16 @@ class Result(Facts):
     """Everything that is recorded of a run. Of an older version's record, or of a trial's in a
     search, fields may be None.
 
-    over_positions: whether the network is recurrent over the positions of one pass.
-    reason: why training ended as it did. data_wait_share: of the training time. version: of this
-    library, command: what repeats the run, trained_as: the run whose training was taken over,
-    claim: under which it was written. set_aside: files found damaged. batch_parts,
-    test_batches_cut: in how many parts a training batch, and how many test batches, had to be cut
-    for the device's memory. speedups: what was on in training that a GPU could do without.
-    layer_weights (kept and all, by layer), empty_layers and
-    scoring_seconds: of pruning. recovery: accuracy after each perturbation. inside: what the probes
-    found. exits, stopping: how many problems each rule answered when, and what stopping really
-    costs. rows: see `Row`. loss, accuracy: on validation problems, of a trial.
+    titles: what reports call the task and the paradigm. over_positions: whether the network is
+    recurrent over the positions of one pass. reason: why training ended as it did. data_wait_share:
+    of the training time. version: of this library, command: what repeats the run, trained_as: the
+    run whose training was taken over, claim: under which it was written. set_aside: files found
+    damaged. batch_parts, test_batches_cut: in how many parts a training batch, and how many test
+    batches, had to be cut for the device's memory. speedups: what was on in training that a GPU
+    could do without. layer_weights (kept and all, by layer), empty_layers and scoring_seconds: of
+    pruning. recovery: accuracy after each perturbation. inside: what the probes found. exits,
+    stopping: how many problems each rule answered when, and what stopping really costs. rows: see
+    `Row`. loss, accuracy: on validation problems, of a trial.
     """
 
     reason: str
@@ -88,6 +88,7 @@ class Result(Facts):
     threads: int
     versions: dict[str, str]
     command: str
+    titles: dict[str, str] = field(default_factory=dict)
     over_positions: bool = False
     version: str = ""
     claim: str = ""

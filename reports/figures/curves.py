@@ -99,7 +99,7 @@ def against_difficulty(section: Section, key: str) -> Figure | None:
         return None
     return Figure(
         key,
-        f"Share of {section.name} problems solved at each {section.difficulty_name}",
+        f"{section.name}: share of problems solved at each {section.difficulty_name}",
         f"{seeds_note(section.best)}{answered(section.rule, section.best)}Runs with the largest"
         " training set of each paradigm.",
         [difficulty_panel(section)],
@@ -123,7 +123,7 @@ def against_iterations(section: Section, key: str) -> Figure | None:
         panels.append(Panel(section.panel(difficulty), x, SOLVED, lines, chance_mark(section)))
     return Figure(
         key,
-        f"Share of {section.name} problems solved after each number of iterations",
+        f"{section.name}: share of problems solved after each number of iterations",
         f"{_signs(panels)}{basis(table)}. Bands: {interval_note(table)}.",
         panels,
     )
@@ -195,7 +195,7 @@ def against_samples(section: Section, key: str) -> Figure | None:
     table = section.by_samples[section.by_samples["rule"] == section.rule]
     return Figure.of(
         key,
-        f"Share of {section.name} problems solved by the number of training samples",
+        f"{section.name}: share of problems solved by the number of training samples",
         f"Distinct training problems, log axis; {answered(section.rule, table)}",
         _panels(section, table, ("train_samples", "training samples"), "line", _telling(section)),
     )
@@ -208,7 +208,7 @@ def against_parameters(section: Section, key: str) -> Figure | None:
     column = ("active", "parameters left after pruning") if pruned else PARAMETERS
     return Figure.of(
         key,
-        f"Share of {section.name} problems solved by the number of {column[1]}",
+        f"{section.name}: share of problems solved by the number of {column[1]}",
         f"{_ONE_POINT}, log axis; {answered(section.rule, section.best)}{_FRONT}",
         _compared(cost_panels(section, column, _telling(section, together=True)), section.chance),
     )
@@ -228,7 +228,7 @@ def against_compute(section: Section, key: str) -> Figure | None:
     timed = any(p.x.label == _SECONDS for p in panels)
     return Figure.of(
         key,
-        f"Share of {section.name} problems solved{at} by what it costs",
+        f"{section.name}: share of problems solved{at} by what it costs",
         f"{_ONE_POINT}, log axes; {answered(section.rule, here)}{_FRONT}"
         f"{_machine(section) if timed else ''}",
         panels,

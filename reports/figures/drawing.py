@@ -125,7 +125,7 @@ class _Scale:
             if len(ticks) >= 3:
                 break
         if len(ticks) < 2:  # too narrow a range for round numbers: its ends
-            ticks = sorted({*self.ends, *ticks})[:: max(1, len(ticks))]
+            ticks = sorted(set(self.ends))
         return [(t, human(t)) for t in ticks[:: math.ceil(len(ticks) / 7)]]
 
 

@@ -42,7 +42,7 @@ def exits_figure(section: Section, runs: dict[str, Run], key: str) -> Figure | N
     networks = plural(len({series for _, series in answers}), "network")
     return Figure.of(
         key,
-        f"Share of {section.name} problems answered by each iteration under the rule of agreement",
+        f"{section.name}: share of problems answered by each iteration under the rule of agreement",
         "A network answers when its answer repeats the one before it; what does not repeat is"
         f" answered at the last iteration. All problems and seeds of {networks} together.",
         panels[:6],

@@ -100,7 +100,7 @@ def _reuse_figure(section: Section, entries: list[Entry], key: str) -> Figure | 
     frame: Frame = (_LEAST, _SHARE, [("x", 0.2, "20 %")])
     return Figure.of(
         key,
-        f"Share of filters that stay in use at every iteration, {section.name}",
+        f"{section.name}: share of filters that stay in use at every iteration",
         "For each filter of the repeated layers, its activation (mean positive response, before any"
         " shortcut) at the least active of the iterations of training over that at the most active"
         " one; filters that are never active and iterations that read only zeros left out. Means"
@@ -148,7 +148,7 @@ def _rest_figure(section: Section, entries: list[Entry], key: str) -> Figure | N
     panels = _panels(section, entries, "rest", draw, lambda n: (_iterations(n), distance, []))
     return Figure.of(
         key,
-        f"Distance of states from their limits, {section.name}",
+        f"{section.name}: distance of states from their limits",
         "The limit is the fixed point, or the nearest state of the cycle, that a state converges"
         " to; where there is neither, and in networks that end, the last state (which alone makes"
         " their lines fall at the end). In units of that state's norm. Median over problems,"
@@ -173,7 +173,7 @@ def _path_figure(section: Section, entries: list[Entry], key: str) -> Figure | N
     panels = _panels(section, entries, "components", draw, lambda lines: frame)
     return Figure.of(
         key,
-        f"Trajectory of a state in its first two principal components, {section.name}",
+        f"{section.name}: trajectory of a state in its first two principal components",
         "The first test problem, first seed, from its first iteration to its last (spaced as the"
         " iterations of the figure above), along the first two principal components of its own"
         " states, in units of their root mean square distance from their mean. Each network has"
@@ -203,7 +203,7 @@ def _receptive_figure(section: Section, entries: list[Entry], key: str) -> Figur
 
     return Figure.of(
         key,
-        f"Effective receptive field by iteration, {section.name}",
+        f"{section.name}: effective receptive field by iteration",
         "Root mean square distance of the input from a central output, weighted by the size of the"
         " output's gradient there (Luo et al. 2016): of the answer's logit over the mean logit at"
         " the site nearest to the middle that counts or, where there is one answer for the whole"

@@ -66,7 +66,7 @@ def recovery(
         panels.append(Panel(title, x, SOLVED, drawn, chance_mark(section)))
     return Figure(
         key,
-        f"Share of {section.name} problems solved after a perturbation, {section.place(place[0])}",
+        f"{section.name}: share of problems solved after a perturbation, {section.place(place[0])}",
         f"{_moments(table)}{basis(here)}. {interval_note(here)}.",
         panels,
     )

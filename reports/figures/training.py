@@ -34,7 +34,7 @@ def training_curves(section: Section, key: str, runs: dict[str, Run]) -> Figure 
         panels.append(Panel("training loss", x, y, loss))
     return Figure.of(
         key,
-        f"How validation accuracy and training loss of {section.name} moved while training",
+        f"{section.name}: validation accuracy and training loss while training",
         f"A line per run ({len(known)} runs), those of each paradigm's largest training set;"
         " validation problems are of the trained difficulty and shared with neither training nor"
         f" test. Losses are means over the steps between two points.{above}",

@@ -26,6 +26,7 @@ from reports.narrative.answer import answer
 from reports.narrative.summary import COLUMNS, summary
 from reports.narrative.who_wins import Map, advice, who_wins
 from reports.page import tables
+from reports.page.aggregates import aggregates_table, profiles
 from reports.page.axes import axes_parts
 from reports.page.cite import citation
 from reports.page.ledger import read_ledger
@@ -180,7 +181,9 @@ def _study_part(records: Records) -> Part:
 
 def _versions(records: Records) -> str:
     """The versions of the library that made the runs."""
-    found = {str(run.result["version"]) for run in records.runs.values() if run.result.get("version")}
+    found = {
+        str(run.result["version"]) for run in records.runs.values() if run.result.get("version")
+    }
     return ", ".join(sorted(found))
 
 
@@ -189,6 +192,8 @@ def _section_part(
 ) -> Part:
     only, home, runs = section.only, section.home, records.runs
     figures = section_figures(section, runs, prefix)
+    if profile := profiles(section, f"{prefix}-profile"):
+        figures["profile"] = profile
     probes = probe_part(section, records, styles, notes)
     return {
         "id": prefix,
@@ -208,6 +213,7 @@ def _section_part(
         "rules": tables.rules_table(section, styles),
         "intervals": interval_note(section.best),
         "oracle": bool((section.main["exit_rule"] == "oracle").any()),
+        "aggregates": aggregates_table(section, styles),
         "compute": tables.compute_table(section, styles),
         "answered_at": "" if home is None else section.place(home),
         "speed": tables.speed_table(section, styles),

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from foundations.errors import one_line
 from foundations.records.made import Made
 from reports.read.retests import made_of
 
@@ -29,6 +31,8 @@ MOST_NAMED = 4
 def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     """Column `section`: the task, with its options and the trained difficulty where runs of it
     differ in them, and the task tested on where that is another."""
+    titles = titles_of("task", rows, runs)
+    named = rows["task"].astype(str).map(lambda name: titles.get(name, name))
     options = {r: _options_text(run.spec.get("task_options")) for r, run in runs.items()}
     text = rows["run_id"].map(options).fillna("").astype(str)
     several = text.groupby(rows["task"]).transform("nunique") > 1
@@ -40,7 +44,7 @@ def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     rows["section"] = [
         _named(task, list(filter(None, said))) + (f" tested on {other}" if elsewhere else "")
         for task, other, elsewhere, *said in zip(
-            rows["task"], rows["test_task"], away, shown, place, strict=True
+            named, rows["test_task"], away, shown, place, strict=True
         )
     ]
     # What it was trained on is no place on the other task's axis.
@@ -104,7 +108,8 @@ def name_series(rows: pd.DataFrame, runs: dict[str, Run]) -> list[Apart]:
     away = (rows["test_task"] != rows["task"]).rename("away")
     one = rows.loc[away.sort_values(kind="stable").index].drop_duplicates("run_id")
     one.index = pd.Index(one["run_id"].astype(str))
-    one["series"] = [_label(row, runs.get(row["run_id"])) for _, row in one.iterrows()]
+    titles = titles_of("paradigm", rows, runs)
+    one["series"] = [_label(row, runs.get(row["run_id"]), titles) for _, row in one.iterrows()]
     made = {row["run_id"]: made_of(row, runs.get(row["run_id"])) for _, row in one.iterrows()}
     seeds = dict(zip(one.index, one["seed"], strict=True))
     measured = set(rows.loc[rows["accuracy"].notna(), "run_id"])
@@ -131,13 +136,31 @@ def name_series(rows: pd.DataFrame, runs: dict[str, Run]) -> list[Apart]:
     return apart
 
 
-def _label(row: pd.Series, run: Run | None) -> str:
-    """The label without the trained difficulty, which the section names: `trained on size 9`,
-    `trained on=9` before."""
+def _label(row: pd.Series, run: Run | None, titles: Mapping[str, str]) -> str:
+    """The label without the trained difficulty, which the section names (`trained on size 9`,
+    `trained on=9` before), and with the paradigm's title where one is recorded: `DT-net with recall
+    (width=64)`."""
     level = run.spec.get("train_difficulty") if run else None
     said = re.escape(str(level)) if level is not None else r"\S+"
     unit = re.escape(row["difficulty_name"])
-    return re.sub(rf" trained on(?:=| {unit} | difficulty ){said}(?= |$)", "", row["label"])
+    text = re.sub(rf" trained on(?:=| {unit} | difficulty ){said}(?= |$)", "", row["label"])
+    title = titles.get(str(row["paradigm"]))
+    if title is None or text.partition(" ")[0] != row["paradigm"]:
+        return text
+    return _named(title, text.split()[1:])
+
+
+def titles_of(what: str, rows: pd.DataFrame, runs: Mapping[str, Run]) -> dict[str, str]:
+    """What the records call each "task" or "paradigm", by its name. Two of one title go by their
+    names: they would otherwise be taken for one."""
+    titles: dict[str, str] = {}
+    for r, name in dict(zip(rows["run_id"], rows[what].astype(str), strict=True)).items():
+        said = runs[r].result.get("titles") if r in runs else None
+        title = one_line(said.get(what) or "") if isinstance(said, dict) else ""
+        if title:
+            titles.setdefault(name, title)
+    often = Counter(titles.get(name, name) for name in set(rows[what].astype(str)))
+    return {name: title for name, title in titles.items() if often[title] == 1}
 
 
 def _named(label: Any, qualifiers: Sequence[str]) -> str:

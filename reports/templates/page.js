@@ -196,6 +196,12 @@
 
   if (matchMedia("(max-width: 720px)").matches) document.querySelector("#contents details").open = false;
 
+  // A link ends below what is sticky, however many lines that has.
+  const sticky = document.getElementById("toggles");
+  if (sticky) new ResizeObserver(() => {
+    document.documentElement.style.scrollPaddingTop = `${sticky.offsetHeight + 8}px`;
+  }).observe(sticky);
+
   // What a link points to is opened, with all that it is folded into, before the page goes there.
   function unfold() {
     const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));

@@ -57,13 +57,13 @@ def test_one_toggle_hides_a_paradigm_everywhere_and_brings_it_back(browser, stud
 
 _POINT = """
 const box = document.querySelector(arguments[0]), svg = box.querySelector('svg');
-const dot = svg.querySelector(`[data-series="${arguments[1]}"] .dot, [data-series="${arguments[1]}"] .ring`);
+const dot = svg.querySelector(`[data-series="${arguments[1]}"] :is(.dot, .ring)`);
 dot.scrollIntoView({block: 'center'});
 const place = dot.getBoundingClientRect();
 box.dispatchEvent(new PointerEvent('pointermove',
   {clientX: place.x + place.width / 2, clientY: place.y + place.height / 2, bubbles: true}));
 return [tip.hidden, tip.innerText];
-"""  # noqa: E501
+"""
 
 
 def test_a_point_says_what_it_is_unless_its_paradigm_is_hidden(browser, study):
@@ -100,7 +100,8 @@ def test_points_are_reached_with_the_keyboard(browser, study):
 
 
 _TABLE = """
-const kind = arguments[0], done = arguments[1], table = document.querySelector('.task .scroll > table');
+const kind = arguments[0], done = arguments[1];
+const table = document.querySelector('.task .scroll > table');
 const button = [...table.parentElement.nextElementSibling.querySelectorAll('button')]
   .find((b) => b.textContent === kind);
 let text = null;
@@ -109,7 +110,7 @@ Object.defineProperty(navigator, 'clipboard', {configurable: true,
 button.click();
 setTimeout(() => done([text, button.textContent, [...table.tHead.rows[0].cells].length,
   [...table.tBodies[0].rows].filter((r) => !r.hidden).length]), 50);
-"""  # noqa: E501
+"""
 
 
 def test_a_table_is_copied_as_text_for_a_paper(browser, study):
@@ -131,7 +132,8 @@ def test_a_table_is_copied_as_text_for_a_paper(browser, study):
 
 
 _SAVED = """
-const kind = arguments[0], done = arguments[1], figure = document.querySelector('figure:has(.take)');
+const kind = arguments[0], done = arguments[1];
+const figure = document.querySelector('figure:has(.take)');
 URL.createObjectURL = (blob) => {
   const reader = new FileReader();
   reader.onload = () => done([figure.id, blob.type, reader.result]);
