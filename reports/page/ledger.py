@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from reports.figures.effects import effect_svg
 from reports.read.formats import plural
 from reports.read.stored import Entry, read_checked
 
@@ -68,7 +71,14 @@ def _part(part: Entry) -> Entry:
     if verdict not in VERDICTS:
         raise ValueError(verdict)
     said = str(part["numbers"][-1]) if part["numbers"] else ""
-    return {"verdict": verdict, "kind": _kind(verdict), "rule": str(part["rule"]), "said": said}
+    effect = part.get("effect")
+    return {
+        "verdict": verdict,
+        "kind": _kind(verdict),
+        "rule": str(part["rule"]),
+        "said": said,
+        "picture": Markup(effect_svg(effect)) if isinstance(effect, dict) else "",
+    }
 
 
 def _kind(verdict: str) -> str:
