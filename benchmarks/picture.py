@@ -20,7 +20,7 @@ from foundations.command import Parser, writable_file
 from foundations.errors import USAGE, one_line
 from reports import build_report
 
-WIDTH, HEIGHT = 1280, 945
+WIDTH, HEIGHT = 1280, 960
 _TEMPLATES = Path(__file__).resolve().parents[1] / "reports" / "templates"
 _FLAGS = ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage")
 

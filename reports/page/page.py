@@ -167,7 +167,7 @@ def _study_part(records: Records) -> Part:
 
     return {
         "title": stored("title", "When does recurrence beat feed-forward depth?"),
-        "created": stored("created"),
+        "created": stored("created")[:10],
         "command": stored("command"),
         "preset": of_runs("preset") or stored("preset"),
         "runs": len(one),
