@@ -49,6 +49,12 @@ def task_class(name: str) -> type[Task]:
     return found
 
 
+def task_title(name: str) -> str:
+    """What reports call a task: `mazes`. Its name unless its own class says otherwise: a title that
+    it inherits is another task's. ValueError as of `task_class`."""
+    return vars(task_class(name)).get("title") or name
+
+
 def load_task(name: str, **options: Any) -> Task:
     """The task of that name. Options are those of its class; ValueError names the allowed ones."""
     cls = task_class(name)

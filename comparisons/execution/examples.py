@@ -11,7 +11,7 @@ from comparisons.storage.run_folder import RunFolder
 from comparisons.testing.evaluation import iterations_to_run, recorded_iterations
 from comparisons.testing.session import Session, fast_layout
 from foundations.records.spec import RunSpec
-from tasks.base import Difficulty
+from tasks.base import Difficulty, Task
 
 #: Problems among which those to be shown are chosen.
 LOOKED_AT = 32
@@ -46,6 +46,12 @@ def save_examples(spec: RunSpec, session: Session, iterations: int, folder: RunF
         folder.save(folder.examples_path, tensors, metadata)
 
 
+def _pixels(task: Task, inputs: torch.Tensor) -> torch.Tensor:
+    """uint8 [n, H, W, 3]."""
+    pictures = (task.picture(inputs.cpu()) * 255).round().to(torch.uint8)
+    return pictures.permute(0, 2, 3, 1).contiguous()
+
+
 def _examples(
     spec: RunSpec, session: Session, difficulty: Difficulty, iterations: int
 ) -> dict[str, torch.Tensor]:
@@ -61,16 +67,21 @@ def _examples(
         correct = task.correct(logits, batch)
         predictions = task.predict(logits, batch)
     shown = pictured(correct, evaluation.pictures)
-    pictures = (task.picture(batch.inputs[shown].cpu()) * 255).round().to(torch.uint8)
     tensors = {
-        "picture": pictures.permute(0, 2, 3, 1),
+        "picture": _pixels(task, batch.inputs[shown]),
         "targets": batch.targets[shown].cpu(),
         "predictions": predictions[shown].cpu(),
         "correct": correct[shown].cpu().to(torch.uint8),
     }
     most = iterations_to_run(model, evaluation.iterations)
+    steps = spread_over(recorded_iterations(most, model.train_iterations), FRAMES)
+    if task.spec.dense:
+        # The same problem for every network, to be set side by side.
+        one = batch[:1]
+        tensors["first.picture"] = _pixels(task, one.inputs)
+        tensors["first.thoughts"] = answer_frames(session, fast_layout(one), steps)
+        tensors["first.thought_iterations"] = torch.tensor(steps)
     if task.spec.dense and most > 2:
-        steps = spread_over(recorded_iterations(most, model.train_iterations), FRAMES)
         after = perturbed_frames(session, difficulty, int(shown[0]), evaluation)
         tensors |= {f"blow.{name}": tensor for name, tensor in after.items()}
         tensors["thoughts"] = answer_frames(session, fast_layout(batch[shown[:1]]), steps)

@@ -28,7 +28,7 @@ from foundations.records.spec import RunSpec
 from paradigms import build_paradigm, paradigm_title
 from paradigms.base import Paradigm, count_parameters
 from paradigms.lottery import active_parameters, masked_layers
-from tasks import load_task
+from tasks import load_task, task_title
 from tasks.base import Task
 
 
@@ -135,10 +135,7 @@ def record_of(
         active_parameters=active_parameters(done.tested),
         train_iterations=done.tested.train_iterations,
         max_iterations=done.tested.max_iterations,
-        titles={
-            "task": task.title or spec.task,
-            "paradigm": paradigm_title(spec.paradigm),
-        },
+        titles={"task": task_title(spec.task), "paradigm": paradigm_title(spec.paradigm)},
         over_positions=done.tested.over_positions,
         difficulty_name=task.spec.difficulty_label,
         chance=task.spec.chance,

@@ -30,6 +30,7 @@ def write_verdicts(
     ledger = {entry["study"]: entry for entry in _stored(path)}
     for name, runs in of_study.items():
         study, evidence = load_study(name), evidence_of(out, runs)
+        done = [evidence.result(spec) for spec in runs]
         left_out = [line for line in skipped if line.startswith(f"{name} on ")]
         ledger[name] = {
             "study": name,
@@ -37,7 +38,9 @@ def write_verdicts(
             "preset": preset,
             "command": command,
             "runs": len(runs),
-            "complete": sum(evidence.result(spec) is not None for spec in runs),
+            # A result that was kept elsewhere may go by another name.
+            "run_ids": [(one or spec).run_id for spec, one in zip(runs, done, strict=True)],
+            "complete": sum(one is not None for one in done),
             "left_out": left_out,
             "claims": [
                 _judged(claim, preset, evidence, left_out, (found or {}).get(claim.id))

@@ -52,11 +52,22 @@ def read_frames(path: Path, levels: Sequence[float]) -> list[AnswerFrames]:
     return found
 
 
+def read_first(path: Path, level: float) -> AnswerFrames | None:
+    """The answer to the first test problem of a level, which is the same for every network; None
+    where none is stored. ValueError if the file cannot be used."""
+    with open_pictures(path, "examples") as file:
+        parts = file.parts(f"{level:g}.first", ("picture", "thoughts", "thought_iterations"))
+        if not parts:
+            return None
+        pictures, answers, iterations = parts
+        return _strip(level, [pictures[0]] * len(answers), answers, iterations)
+
+
 def _strip(
     level: float, pictures: Sequence[np.ndarray], answers: np.ndarray, iterations: np.ndarray
 ) -> AnswerFrames:
     """Each answer, 0..255 a site, over its picture. ValueError if they do not fit."""
-    if len(answers) != len(iterations) or not 2 <= len(answers) <= 200:
+    if len(answers) != len(iterations) or not 1 <= len(answers) <= 200:
         raise ValueError("frames and iterations differ in number")
     frames = []
     for picture, sure in zip(pictures, answers, strict=True):

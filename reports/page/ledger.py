@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from reports.figures.effects import effect_svg
 from reports.read.formats import plural
-from reports.read.stored import Entry, read_checked
+from reports.read.stored import Entry, items, read_checked
 
 VERDICTS = ("reproduced", "not reproduced", "inconclusive", "not run")
 
@@ -23,6 +23,11 @@ class Ledger:
 
     counts: list[tuple[str, int]]
     studies: list[Entry]
+
+    @property
+    def runs(self) -> dict[str, list[str]]:
+        """The runs of each study, where they are stored."""
+        return {str(s["name"]): s["run_ids"] for s in self.studies if s["run_ids"]}
 
     @property
     def sources(self) -> list[str]:
@@ -53,7 +58,8 @@ def _study(entry: Entry) -> Entry:
     texts = {name: str(entry[name]) for name in ("summary", "preset", "command")}
     numbers = {name: int(entry[name]) for name in ("runs", "complete")}
     claims = [_claim(claim) for claim in entry["claims"]]
-    return {"name": str(entry["study"]), **texts, **numbers, "claims": claims}
+    runs = [str(run_id) for run_id in items(entry.get("run_ids"))]
+    return {"name": str(entry["study"]), **texts, **numbers, "claims": claims, "run_ids": runs}
 
 
 def _claim(claim: Entry) -> Entry:

@@ -29,20 +29,21 @@ from reports.page import tables
 from reports.page.aggregates import aggregates_table, profiles
 from reports.page.axes import axes_parts
 from reports.page.cite import citation
-from reports.page.ledger import read_ledger
+from reports.page.ledger import Ledger, read_ledger
 from reports.page.probe_table import probe_part
 from reports.page.runs import configurations
 from reports.page.search import search_table
 from reports.read.formats import listed, percent, plural
 from reports.read.load import Records, Run
 from reports.read.rules import RULES, interval_note, main_rule
-from reports.read.sections import Section, sections
+from reports.read.sections import Section, sections, sections_by_study
 from reports.read.stored import items
 
 Part = dict[str, Any]  # what the template reads
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 MOST_OPEN = 6  # sections that a page shows unfolded
 MOST_KEYS = 12  # paradigms whose names stand at the top; of more, each figure names its own
+MOST_BESIDE = 4  # networks that answer one problem side by side
 LARGEST_PLAIN = 8192  # bytes of a CSV file that stands in the page as it is
 
 
@@ -52,11 +53,20 @@ def render(records: Records) -> str:
     styles = styles_of(records.rows)
     notes = list(records.notes)
     top = overview(shown, "overview")
-    parts = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(shown)]
     far = reach(shown, "reach")
-    maps = [(part["id"], part["map"]) for part in parts if part["map"]]
     ledger = read_ledger(records.folder, notes)
-    figures = [f for f in (top, far) if f] + [f for part in parts for f in part["figures"].values()]
+    detailed = _detailed(shown, records, ledger)
+    details = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(detailed)]
+    places = {s.task: f"t{i}" for i, s in reversed(list(enumerate(detailed)))}
+    parts = [
+        details[i] if detailed is shown else _answer_part(s, records, styles, places[s.task])
+        for i, s in enumerate(shown)
+    ]
+    for beside in [part["beside"] for part in parts if part["beside"]][:1]:
+        beside["first"] = True  # it stands at the top of the page
+    maps = [(part["id"], part["map"]) for part in parts if part["map"]]
+    figures = [f for f in (top, far) if f]
+    figures += [f for part in details for f in part["figures"].values()]
     data = {
         "series": [{"name": name} for name in styles],
         "figures": {f.key: drawing.figure_data(f, styles) for f in figures},
@@ -68,10 +78,11 @@ def render(records: Records) -> str:
         reach=far,
         maps=maps,
         advice=_advice(maps),
-        wide=len(parts) > MOST_OPEN,
-        contents=_contents(parts, maps, ledger is not None),
+        wide=len(details) > MOST_OPEN,
+        contents=_contents(details, maps, ledger is not None),
         summary_columns=COLUMNS,
         parts=parts,
+        details=details,
         axes=axes_parts(records, styles),
         configurations=configurations(records, shown, styles),
         colours=[style.colour for style in styles.values()],
@@ -187,6 +198,30 @@ def _versions(records: Records) -> str:
     return ", ".join(sorted(found))
 
 
+def _detailed(shown: list[Section], records: Records, ledger: Ledger | None) -> list[Section]:
+    """The sections that stand on the page in full: by task or, of several studies, by study, each
+    with the few networks that it compares."""
+    studies = ledger.runs if ledger else {}
+    if len(studies) < 2:
+        return shown
+    runs = records.tested.drop_duplicates("run_id")
+    networks = dict(zip(runs["run_id"], runs["network"], strict=True))
+    return sections_by_study(records.rows, networks, studies)
+
+
+def _answer_part(section: Section, records: Records, styles: dict[str, Style], prefix: str) -> Part:
+    """What stands of a section at the top of the page. prefix: the place that its row leads to."""
+    return {
+        "id": prefix,
+        "name": section.name,
+        "answer": answer(section),
+        "summary": summary(section),
+        "map": who_wins(section),
+        "goal": percent(section.goal),
+        "beside": _side_by_side(section, records.runs, styles),
+    }
+
+
 def _section_part(
     section: Section, records: Records, styles: dict[str, Style], prefix: str, notes: list[str]
 ) -> Part:
@@ -195,12 +230,7 @@ def _section_part(
     if profile := profiles(section, f"{prefix}-profile"):
         figures["profile"] = profile
     probes = probe_part(section, records, styles, notes)
-    return {
-        "id": prefix,
-        "name": section.name,
-        "answer": answer(section),
-        "summary": summary(section),
-        "map": who_wins(section),
+    return _answer_part(section, records, styles, prefix) | {
         "columns": ["solved"] if only else [section.label(d) for d in section.difficulties],
         "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,
@@ -208,7 +238,6 @@ def _section_part(
         "chance": percent(section.chance) if section.chance > 0 else "",
         "sizes": len(section.sizes),
         "samples": tables.samples_table(section, styles),
-        "goal": percent(section.goal),
         "accuracy": tables.accuracy_table(section, styles),
         "rules": tables.rules_table(section, styles),
         "intervals": interval_note(section.best),
@@ -260,6 +289,46 @@ def _pictures(
                 "perturbed": perturbed,
             }
     return list(shown.values())
+
+
+def _side_by_side(section: Section, runs: dict[str, Run], styles: dict[str, Style]) -> Part | None:
+    """The same problem as each network answers it, of the hardest difficulty that at least two have
+    stored: up to `MOST_BESIDE`, those that solve most there, at least one of each family."""
+    for level in reversed(section.difficulties):
+        found: dict[str, AnswerFrames] = {}
+        for series, run_id in section.owners():
+            examples = runs[run_id].examples if run_id in runs else None
+            if series in found or examples is None:
+                continue
+            try:
+                frames = answer_frames.read_first(examples, level)
+            except ValueError:  # said where the run's other pictures are read
+                continue
+            if frames:
+                found[series] = frames
+        if len(found) > 1:
+            return _beside(section, level, found, styles)
+    return None
+
+
+def _beside(
+    section: Section, level: float, found: dict[str, AnswerFrames], styles: dict[str, Style]
+) -> Part:
+    cells = {series: section.cell(series, level) for series in found}
+    ranked = sorted(found, key=lambda s: -(cell.mean if (cell := cells[s]) else -1.0))
+    best = {section.recurrent.get(s): s for s in reversed(ranked)}
+    shown = list(dict.fromkeys([*best.values(), *ranked]))[:MOST_BESIDE]
+    shown.sort(key=ranked.index)
+    return {
+        "place": f"{section.name}, {section.place(level)}",
+        "first": False,
+        "iterations": sorted({i for series in shown for i in found[series].iterations}),
+        "films": [
+            {"series": s, "index": styles[s].index, "frames": found[s],
+             "solves": percent(cell.mean) if (cell := cells[s]) else ""}
+            for s in shown
+        ],
+    }  # fmt: skip
 
 
 def _stored_pictures(

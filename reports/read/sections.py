@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -215,6 +216,20 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     return sorted(
         made, key=lambda s: (tasks.index(s.task), s.elsewhere, min(s.train_difficulties, default=0))
     )
+
+
+def sections_by_study(
+    rows: pd.DataFrame, networks: Mapping[str, str], studies: Mapping[str, Sequence[str]]
+) -> list[Section]:
+    """The sections of each study's runs, named after it, then those of runs of none. networks: by
+    run, the run that its network was first trained as. studies: run ids by study."""
+    made, left = [], set(rows["run_id"])
+    for study, run_ids in studies.items():
+        own = {networks.get(run_id, run_id) for run_id in run_ids}
+        left -= own
+        its = rows[rows["run_id"].isin(own)]
+        made += [replace(s, name=f"{study}: {s.name}") for s in sections(its)]
+    return made + sections(rows[rows["run_id"].isin(left)])
 
 
 def goes_on(rows: pd.DataFrame) -> dict[str, bool | None]:

@@ -215,42 +215,65 @@
   addEventListener("beforeprint", () => document.querySelectorAll("details.part, details.fold").forEach((one) => { one.open = true; }));
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
-  for (const figure of document.querySelectorAll(".film")) {
+  function film(figure) {
     const iterations = figure.dataset.iterations.split(",").map(Number), last = iterations.length - 1;
     const said = figure.querySelector("output"), strip = figure.querySelector(".strip");
-    const player = document.createElement("div"), controls = document.createElement("div");
-    const play = document.createElement("button"), slider = document.createElement("input");
-    player.className = "player"; controls.className = "controls";
+    const player = document.createElement("div");
+    player.className = "player";
     player.setAttribute("role", "img");
     player.style.backgroundImage = `url(${strip.querySelector("img").src})`;
     player.style.backgroundSize = `${100 * (last + 1)}% 100%`;
     player.style.aspectRatio = figure.dataset.ratio;
-    Object.assign(slider, { type: "range", min: 0, max: last, value: last });
-    slider.setAttribute("aria-label", "iterations");
-    play.type = "button"; play.textContent = "Play";
-    let timer = 0;
+    strip.replaceWith(player);
     // The first frame after a perturbation stands at the iteration of the frame before it.
     const perturbed = figure.dataset.perturbed === undefined ? Infinity : Number(figure.dataset.perturbed);
     const since = (i) => i < perturbed ? "" : `, ${iterations[i] - iterations[perturbed]} after ${figure.dataset.event}`;
-    const show = () => {
-      const i = Number(slider.value), words = `${iterations[i]} iteration${iterations[i] === 1 ? "" : "s"}${since(i)}`;
+    const show = (i) => {
+      const words = `${iterations[i]} iteration${iterations[i] === 1 ? "" : "s"}${since(i)}`;
       player.classList.toggle("after", i >= perturbed);
-      player.style.backgroundPositionX = `${(100 * i) / last}%`;
+      player.style.backgroundPositionX = `${last ? (100 * i) / last : 0}%`;
       player.setAttribute("aria-label", `Answer after ${words}`);
       said.textContent = `after ${words}`;
-      slider.setAttribute("aria-valuetext", words);
+      return words;
     };
+    return { iterations, last, perturbed, player, show };
+  }
+
+  // A slider over frames 0..last with a button that plays them. show(i) shows one and says it in words.
+  function controls(last, first, show) {
+    const box = document.createElement("div"), play = document.createElement("button"), track = document.createElement("div");
+    const slider = Object.assign(document.createElement("input"), { type: "range", min: 0, max: last, value: first });
+    box.className = "controls"; track.className = "track";
+    slider.setAttribute("aria-label", "iterations");
+    play.type = "button"; play.textContent = "Play";
+    let timer = 0;
+    const update = () => slider.setAttribute("aria-valuetext", show(Number(slider.value)));
     const stop = () => { clearInterval(timer); timer = 0; play.textContent = "Play"; };
     play.addEventListener("click", () => {
       if (timer) { stop(); return; }
       if (Number(slider.value) === last) slider.value = 0;
-      play.textContent = "Stop"; show();
-      timer = setInterval(() => { slider.value = Number(slider.value) + 1; show(); if (Number(slider.value) === last) stop(); }, 180);
+      play.textContent = "Stop"; update();
+      timer = setInterval(() => { slider.value = Number(slider.value) + 1; update(); if (Number(slider.value) === last) stop(); }, 180);
     });
-    slider.addEventListener("input", () => { stop(); show(); });
-    const track = document.createElement("div");
-    track.className = "track";
+    slider.addEventListener("input", () => { stop(); update(); });
     track.append(slider);
+    box.append(play, track);
+    update();
+    return { box, track };
+  }
+
+  // Networks that answer one problem side by side have one slider, which begins at the first iteration.
+  for (const beside of document.querySelectorAll(".beside")) {
+    const films = [...beside.querySelectorAll(".film")].map(film), all = beside.dataset.iterations.split(",").map(Number);
+    const { box } = controls(all.length - 1, 0, (i) => {
+      for (const one of films) one.show(Math.max(0, one.iterations.findLastIndex((n) => n <= all[i])));
+      return `${all[i]} iteration${all[i] === 1 ? "" : "s"}`;
+    });
+    beside.querySelector(".films").after(box);
+  }
+  for (const figure of document.querySelectorAll(".film:not(.beside .film)")) {
+    const { last, perturbed, player, show } = film(figure);
+    const { box, track } = controls(last, last, show);
     if (perturbed <= last) {
       // Between the two frames; the ends of the track are half a handle from those of the slider.
       const mark = document.createElement("span"), share = (perturbed - 0.5) / last;
@@ -259,8 +282,6 @@
       mark.title = figure.dataset.event;
       track.append(mark);
     }
-    controls.append(play, track);
-    strip.replaceWith(player, controls);
-    show();
+    player.after(box);
   }
 })();

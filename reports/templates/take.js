@@ -36,7 +36,7 @@
     area.remove();
     if (!done) throw new Error("not copied");
   }
-  for (const table of document.querySelectorAll("main .scroll > table")) {
+  for (const table of document.querySelectorAll("main .scroll > table:not(.map)")) {
     const line = document.createElement("p");
     line.className = "take";
     line.append("Copy as ");

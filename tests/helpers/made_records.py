@@ -96,6 +96,9 @@ def make_examples(path: Path, task: dict, rng) -> None:
         sure = np.linspace(0, 255, 5).astype(np.uint8).reshape(5, *[1] * targets[0].ndim)
         tensors[f"{difficulty}.thoughts"] = sure * targets[:1].astype(np.uint8)
         tensors[f"{difficulty}.thought_iterations"] = np.array([1, 2, 4, 8, 16])
+        tensors[f"{difficulty}.first.picture"] = tensors[f"{difficulty}.picture"][:1]
+        tensors[f"{difficulty}.first.thoughts"] = tensors[f"{difficulty}.thoughts"][1:]
+        tensors[f"{difficulty}.first.thought_iterations"] = np.array([2, 4, 8, 16])
     facts = {"dense": "true", "spatial_dims": str(task["dims"]), "iterations": "48"}
     save_file(tensors, path, metadata=facts)
 

@@ -115,7 +115,7 @@ def _headers(table: str) -> list[str]:
 
 def read_page(page: str) -> Page:
     """The sentences and tables of a page."""
-    page = re.sub(r"<(script|style|svg)\b.*?</\1>", "", page, flags=re.DOTALL)
+    page = re.sub(r"<(script|style|svg|button)\b.*?</\1>", "", page, flags=re.DOTALL)
     parts = re.findall(r'<section id="([^"]+)"[^>]*>(.*?)</section>', page, re.DOTALL)
     answer = dict(parts)["answer"]
     tasks = {key: _task(part) for key, part in parts if re.fullmatch(r"t\d+", key)}
@@ -124,8 +124,9 @@ def read_page(page: str) -> Page:
     ):
         tasks[key].said = [plain(li) for li in re.findall(r"<li>(.*?)</li>", said, re.DOTALL)]
     runs = _table(page, "Runs")
-    rows = [[plain(content) for _, content in _fields(row)] for row in _rows(runs)]
     columns = _headers(runs)
+    rows = [[plain(content) for _, content in _fields(row)] for row in _rows(runs)]
+    rows = [row for row in rows if len(row) == len(columns)]  # without what a row opens
     for row in rows:
         task, series, where = (row[columns.index(c)] for c in ("task", "paradigm", "trained on"))
         for held in tasks.values():

@@ -455,16 +455,23 @@ def test_sureness_is_the_probability_of_a_mark_whatever_the_number_of_logits():
 
 def test_a_dense_task_of_one_logit_goes_all_the_way_to_its_report(tmp_path, monkeypatch):
     monkeypatch.setitem(TASKS, "one_logit", f"{__name__}:OneLogit")
-    options = ["--preset=smoke", "--tasks=one_logit", "--paradigms=dt_net_recall", "--workers=1"]
-    options += ["--set=paradigm.width=8", "--set=paradigm.iterations=3", "--set=train.steps=3"]
+    both = "dt_net_recall,narrow_resnet18"
+    options = ["--preset=smoke", "--tasks=one_logit", f"--paradigms={both}", "--workers=1"]
+    options += ["--set=dt_net_recall.width=8", "--set=dt_net_recall.iterations=3"]
+    options += ["--set=train.steps=3"]
     options += ["--set=evaluation.samples=12", "--set=evaluation.iterations=8"]
     options += ["--set=evaluation.blows=noise,other", "--set=train.validation_samples=8"]
     options += ["--set=evaluation.inside=2", "--set=evaluation.difficulties=16"]
     assert main([*options, f"--out={tmp_path}"]) == 0
-    (path,) = (tmp_path / "runs").glob("*/result.json")
+    (path,) = (tmp_path / "runs").glob("one_logit.dt_net_recall*/result.json")
+    (other,) = (tmp_path / "runs").glob("one_logit.narrow_resnet18*/examples.safetensors")
     result = json.loads(path.read_text())
     assert {curve["blow"] for curve in result["recovery"]} == {"noise", "other"}
     examples = load_file(path.with_name("examples.safetensors"))
     assert examples["16.blow.noise.frames"].shape[1:] == (16,)
     assert examples["16.thoughts"].shape[1:] == (16,)
+    beside = load_file(other)
+    assert torch.equal(examples["16.first.picture"], beside["16.first.picture"]), "one problem"
+    assert len(examples["16.first.thoughts"]) == 8
+    assert beside["16.first.thought_iterations"].tolist() == [1]
     assert "one_logit" in (tmp_path / "report.html").read_text()

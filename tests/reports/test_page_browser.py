@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
 import pytest
 from browsing import open_page
+from made_records import TASKS
 
 from reports import build_report
 from reports.page import page as page_module
@@ -82,3 +89,25 @@ def test_the_map_colours_what_is_decided(browser, study):
             assert text.startswith("+")
         if name == "ahead feed-forward":
             assert text.startswith("\N{MINUS SIGN}")
+
+
+def test_several_studies_have_a_section_each(study, tmp_path):
+    out = Path(shutil.copytree(study, tmp_path / "studies"))
+    table = pd.read_parquet(out / "results.parquet")
+    of = {name: sorted(set(table.loc[table["task"] == name, "run_id"])) for name in TASKS}
+    networks = ("dt_net_recall", "narrow_resnet18")
+    few = table[(table["task"] == "maze") & table["paradigm"].isin(networks)]
+    of["maze"] = sorted(set(few["run_id"]))
+    entry = {"summary": "what", "preset": "quick", "command": "", "runs": 8, "complete": 8}
+    studies = [
+        {"study": f"of-{name}", **entry, "claims": [], "run_ids": runs} for name, runs in of.items()
+    ]
+    (out / "verdicts.json").write_text(json.dumps({"schema": 1, "studies": studies}))
+    page = build_report(out).read_text()
+    contents = re.findall(r'<li><a href="#t\d+">([^<]+)</a></li>', page)
+    assert contents == ["of-maze: maze", "of-prefix_sums: prefix_sums", "maze"]
+    sections = re.findall(r'<section id="(t\d+)" class="task">(.*?)</section>', page, re.DOTALL)
+    tables = [re.search('aria-label="Accuracy.*?</table>', text, re.DOTALL) for _, text in sections]
+    assert [table[0].count('<th scope="row">') for table in tables] == [2, 4, 2]
+    rows = re.findall(r'<th scope="row"><a href="#(t\d+)">', page)
+    assert rows == ["t0", "t1"], "a row a task, which leads to the first study of it"

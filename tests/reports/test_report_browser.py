@@ -231,12 +231,34 @@ def test_printing_leaves_out_what_is_pressed(browser, small):
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
+def test_networks_answer_one_problem_side_by_side_under_one_slider(browser, small):
+    open_page(browser, build_report(small), 1280)
+    ask = browser.execute_script
+    films = ask("return document.querySelectorAll('#answer .beside .film').length")
+    assert films > 1
+    assert ask("return document.querySelectorAll('#answer .beside input').length") == 1
+    scrub = """const box = document.querySelector('.beside'), s = box.querySelector('input');
+        if (arguments[0] !== null) { s.value = arguments[0]; s.dispatchEvent(new Event('input')); }
+        return [s.getAttribute('aria-valuetext'), s.max,
+          [...box.querySelectorAll('output')].map((o) => o.textContent),
+          [...box.querySelectorAll('.player')].map((p) => p.style.backgroundPositionX)];"""
+    words, most, said, places = ask(scrub, None)
+    assert words == "2 iterations", "it begins at the first"
+    assert said == ["after 2 iterations"] * films
+    assert set(places) == {"0%"}
+    words, _, said, places = ask(scrub, int(most))
+    assert words == "16 iterations"
+    assert said == ["after 16 iterations"] * films
+    assert set(places) == {"100%"}
+
+
 def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
     open_page(browser, build_report(small), 1280)
     ask = browser.execute_script
     count = ask("return document.querySelectorAll('.film').length")
     assert count == ask("return document.querySelectorAll('.film .player').length") > 0
-    scrub = """const f = document.querySelector('.film'), s = f.querySelector('input');
+    scrub = """const f = document.querySelector('.film:not(.beside .film)');
+        const s = f.querySelector('input');
         s.value = arguments[0]; s.dispatchEvent(new Event('input'));
         const p = f.querySelector('.player'), box = p.getBoundingClientRect();
         return [getComputedStyle(p).backgroundPositionX, f.querySelector('output').textContent,
@@ -245,11 +267,11 @@ def test_an_answer_can_be_scrubbed_through_and_played(browser, small):
     assert [p[0] for p in places] == ["0%", "25%", "50%", "75%", "100%"]
     assert [p[1] for p in places][:2] == ["after 1 iteration", "after 2 iterations"]
     assert all(p[2] > 50 and p[3] > 5 for p in places)
-    button = browser.find_element("css selector", ".film button")
+    button = browser.find_element("css selector", ".film:not(.beside .film) button")
     ask("arguments[0].click()", button)
     assert button.get_attribute("textContent") == "Stop"
     deadline = time.monotonic() + 20
     while button.get_attribute("textContent") != "Play":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert ask("return document.querySelector('.film input').value") == "4"
+    assert ask("return document.querySelector('.film:not(.beside .film) input').value") == "4"

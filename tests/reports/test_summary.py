@@ -95,7 +95,7 @@ def test_one_family_alone_has_no_row_and_its_sentences_are_open(tmp_path, alone)
 
 def test_the_page_opens_with_the_question_and_a_row_for_every_task(tmp_path):
     page = page_of(make_records(tmp_path))
-    assert re.search(r"<h1>When does recurrence beat feed-forward depth", page)
+    assert re.search(r"<h1>When does recurrence beat depth", page)
     table = re.search(r'<table class="summary">(.*?)</table>', page, re.DOTALL)[1]
     assert re.findall(r'<th scope="row"><a href="#(t\d)">', table) == ["t0", "t1"]
     assert page.index('class="summary"') < page.index('id="overview"')

@@ -9,7 +9,7 @@ from made_records import make_records, page_of
 
 from paradigms import paradigm_names, paradigm_title
 from reports.read.load import load_records
-from tasks import task_class, task_names
+from tasks import TASKS, task_class, task_names, task_title
 
 TITLES = {"maze": "mazes", "dt_net_recall": "DT-net with recall", "narrow_resnet18": "ResNet"}
 
@@ -69,10 +69,7 @@ def test_two_networks_of_one_title_go_by_their_names(titled):
 
 
 def test_every_paradigm_and_task_has_a_title_of_its_own():
-    for names, title in (
-        (paradigm_names(), paradigm_title),
-        (task_names(), lambda name: task_class(name).title or name),
-    ):
+    for names, title in ((paradigm_names(), paradigm_title), (task_names(), task_title)):
         titles = [title(name) for name in names]
         assert all(titles)
         assert len(set(titles)) == len(titles)
@@ -80,3 +77,12 @@ def test_every_paradigm_and_task_has_a_title_of_its_own():
     assert paradigm_title("timm:resnet10t") == "resnet10t"
     with pytest.raises(ValueError, match="dt_net"):
         paradigm_title("dt_nett")
+
+
+def test_a_task_made_from_another_does_not_go_by_its_title(monkeypatch):
+    class Shorter(task_class("maze")):
+        pass
+
+    monkeypatch.setitem(TASKS, "shorter", Shorter)
+    assert Shorter.title == "mazes"
+    assert task_title("shorter") == "shorter"
