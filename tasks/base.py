@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
@@ -109,12 +110,16 @@ class Task:
     Class attributes: `presets` maps a preset's name to what a study of that size uses here, with
     any of the keys `options` (for the constructor), `train_difficulty`, `test_difficulties`,
     `train_samples` (a tuple), `train` (fields of the training recipe) and `evaluation`;
-    `perturbations` maps the names that `perturb` takes to what each changes in a problem.
+    `perturbations` maps the names that `perturb` takes to what each changes in a problem; `layouts`
+    maps names of published data sets to functions that write problems as their files do:
+    write(task, difficulty, count, out, *, seed, split) makes them under the folder `out`, refuses
+    to overwrite (ValueError), and returns the file or folder made.
     """
 
     spec: TaskSpec
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     perturbations: ClassVar[Mapping[str, str]] = {}
+    layouts: ClassVar[Mapping[str, Callable[..., Path]]] = {}
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         """Problems number `indices` (int64 [n], >= 0): a pure function of all four arguments."""
