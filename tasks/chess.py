@@ -88,7 +88,7 @@ def _puzzles(source: str) -> Puzzles:
     """All puzzles of a source, read once a process."""
     folder = Path(source).expanduser()
     if source not in ("mates", "hub") and folder.is_dir():
-        columns, left_out = read_tensors(folder), []
+        columns, left_out = read_tensors(folder), list[str]()
     elif source == "hub":
         columns, left_out = read_hub(
             HUB_ID,

@@ -1,28 +1,26 @@
-"""Problems as files: a parquet data set with a card, and a picture to look at."""
+"""Problems as files: a parquet data set with a card, or files as a published data set has them."""
 
 from __future__ import annotations
 
+import io
+import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from einops import rearrange, repeat
-from torch import Tensor
 
-from tasks.base import Batch, Difficulty, Task
+from foundations.errors import unknown_name
+from tasks.base import Batch, Difficulty, Task, TaskSpec
+from tasks.pictures import enlarged, with_answer
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
-    from PIL import Image
 
 _CHUNK = 256  # problems made and written at a time
-
-
-# --- parquet ---
 
 
 def _array(shape: tuple[int, ...], dtype: str) -> Any:
@@ -58,201 +56,232 @@ def features_of(batch: Batch) -> datasets.Features:
     return datasets.Features({"index": datasets.Value("int64")} | columns)
 
 
-def _table(batch: Batch, first: int, features: datasets.Features) -> pa.Table:
+def _classes(spec: TaskSpec) -> datasets.ClassLabel:
+    """The column type of answers that are one class, with words for them where the task has any."""
     import datasets
 
-    columns = {"index": list(range(first, first + len(batch)))}
+    count = max(spec.outputs, 2)
+    names = spec.answers if len(set(spec.answers)) == count else map(str, range(count))
+    return datasets.ClassLabel(names=list(names))
+
+
+def _features(task: Task, batch: Batch, pictures: bool) -> datasets.Features:
+    """The columns of an export: the parts of a problem, and pictures for a viewer."""
+    import datasets
+
+    columns = dict(features_of(batch))
+    if not task.spec.dense:
+        columns["targets"] = _classes(task.spec)
+    shown = ("image", *(["answer"] if task.spec.dense else [])) if pictures else ()
+    images = {name: datasets.Image() for name in shown}
+    return datasets.Features({"index": columns.pop("index")} | images | columns)
+
+
+def _png(pixels: np.ndarray) -> dict[str, Any]:
+    """A picture, uint8 [h, w, 3], as the hub's libraries keep one."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return {"bytes": file.getvalue(), "path": None}
+
+
+def _table(task: Task, batch: Batch, first: int, features: datasets.Features) -> pa.Table:
+    import datasets
+
+    columns: dict[str, Any] = {"index": list(range(first, first + len(batch)))}
+    if "image" in features:
+        pictures = task.picture(batch.inputs)
+        columns["image"] = [_png(enlarged(picture)) for picture in pictures]
+        if "answer" in features:
+            both = zip(pictures, batch.targets, strict=True)
+            columns["answer"] = [_png(enlarged(with_answer(*one))) for one in both]
     columns |= {name: list(getattr(batch, name).numpy()) for name in _shapes(batch)}
     made = datasets.Dataset.from_dict(columns, features=features)
     return made.with_format("arrow")[:]
 
 
+@dataclass(frozen=True)
+class Part:
+    """The first `count` problems of a split of a difficulty, numbered with a seed."""
+
+    difficulty: Difficulty
+    split: str
+    count: int
+    seed: int = 0
+
+    def config(self, spec: TaskSpec) -> str:
+        """The name of the configuration that it is a split of."""
+        level = str(self.difficulty).replace("%", "_percent")
+        return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{spec.difficulty_label} {level}")
+
+
+def parts_of(
+    difficulties: Sequence[Difficulty], splits: Sequence[str], counts: Sequence[int], seed: int = 0
+) -> list[Part]:
+    """Every split of every difficulty. counts: one for all, or one for each split. ValueError for
+    what makes no such list."""
+    if len(counts) not in (1, len(splits)):
+        raise ValueError(
+            f"count must be one number, or one for each of {len(splits)} splits, not {len(counts)}"
+        )
+    for count in counts:
+        if count < 1:
+            raise ValueError(f"count must be an integer of at least 1, not {count}")
+    for name, given in (("difficulty", difficulties), ("split", splits)):
+        if len(set(given)) != len(given):
+            raise ValueError(f"each {name} can be given once, not {', '.join(map(str, given))}")
+    each = list(counts) * len(splits) if len(counts) == 1 else list(counts)
+    return [
+        Part(difficulty, split, count, seed)
+        for difficulty in difficulties
+        for split, count in zip(splits, each, strict=True)
+    ]
+
+
 def export(
     task: Task,
-    difficulty: Difficulty,
-    count: int,
+    parts: Sequence[Part],
     out: Path,
     *,
-    seed: int = 0,
-    split: str = "train",
     options: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write the first `count` problems of a split to a folder that `datasets.load_dataset` reads.
+    pictures: bool = True,
+) -> list[Path]:
+    """Write problems to a folder that `datasets.load_dataset` reads.
 
-    The folder holds data/SPLIT-00000-of-00001.parquet and a card, README.md. Columns: index,
-    inputs, targets and, where the task has one, mask, shaped as in a `Batch`. options: those the
-    task was loaded with, for the card. Returns the parquet file. ValueError if the folder is not
-    empty, and for whatever the task can't do.
+    A difficulty is a configuration: data/CONFIG/SPLIT-00000-of-00001.parquet, and a card,
+    README.md. Columns: index; with `pictures`, image and, for dense tasks, answer (the image with
+    the answer painted over), enlarged for looking at; inputs, targets (a `ClassLabel` unless dense)
+    and, where the task has one, mask, shaped as in a `Batch`. options: those the task was loaded
+    with, for the card. Returns the parquet files. ValueError if the folder is not empty, and for
+    whatever the task can't do.
     """
     import pyarrow.parquet as pq
 
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder")
-    if count < 1:
-        raise ValueError(f"count must be an integer of at least 1, not {count}")
-    one = task.sample(difficulty, 1, seed, split)
-    task.check_count(difficulty, split, count)
-    features = features_of(one)
-    path = out / "data" / f"{split}-00000-of-00001.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, features.arrow_schema, compression="zstd") as writer:
-        for first in range(0, count, _CHUNK):
-            last = min(first + _CHUNK, count)
-            batch = task.sample(difficulty, seed=seed, split=split, indices=np.arange(first, last))
-            writer.write_table(_table(batch, first, features).cast(features.arrow_schema))
-    card = _card(task, difficulty, count, seed, split, options or {}, one)
+    ones = [task.sample(part.difficulty, 1, part.seed, part.split) for part in parts]
+    for part in parts:
+        task.check_count(part.difficulty, part.split, part.count)
+    paths = []
+    for part, one in zip(parts, ones, strict=True):
+        features = _features(task, one, pictures)
+        folder = out / "data" / part.config(task.spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        paths.append(folder / f"{part.split}-00000-of-00001.parquet")
+        with pq.ParquetWriter(paths[-1], features.arrow_schema, compression="zstd") as writer:
+            for first in range(0, part.count, _CHUNK):
+                numbers = np.arange(first, min(first + _CHUNK, part.count))
+                batch = task.sample(
+                    part.difficulty, seed=part.seed, split=part.split, indices=numbers
+                )
+                table = _table(task, batch, first, features)
+                writer.write_table(table.cast(features.arrow_schema))
+    card = _card(task, parts, options or {}, ones[0], pictures)
     (out / "README.md").write_text(card, encoding="utf-8")
-    return path
+    return paths
+
+
+def write_layout(task: Task, layout: str, parts: Sequence[Part], out: Path) -> list[Path]:
+    """Write problems as the files of a published data set, one of `task.layouts`, below a folder
+    that may hold others. Returns what was made. ValueError for a layout that the task has not, for
+    files that are there already, and for whatever the task or the layout can't do."""
+    if layout not in task.layouts:
+        raise unknown_name(f"layout of {task.spec.name}", layout, task.layouts)
+    for part in parts:
+        task.sample(part.difficulty, 1, part.seed, part.split)
+        task.check_count(part.difficulty, part.split, part.count)
+    return [
+        task.layouts[layout](task, p.difficulty, p.count, out, seed=p.seed, split=p.split)
+        for p in parts
+    ]
+
+
+def _configs(task: Task, parts: Sequence[Part]) -> str:
+    """The card's list of files: the first configuration is what is loaded by default."""
+    lines = ["configs:"]
+    for number, (config, group) in enumerate(_by_config(task, parts).items()):
+        lines.append(f"- config_name: {config}")
+        lines += ["  default: true"] if number == 0 else []
+        lines.append("  data_files:")
+        for part in group:
+            lines.append(f"  - split: {part.split}")
+            lines.append(f"    path: data/{config}/{part.split}-*.parquet")
+    return "\n".join(lines)
+
+
+def _by_config(task: Task, parts: Sequence[Part]) -> dict[str, list[Part]]:
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.config(task.spec), []).append(part)
+    return groups
+
+
+def _listing(parts: Sequence[Part], field: str) -> str:
+    """The different values of a field, in order, as the command line takes them."""
+    return ",".join(dict.fromkeys(str(getattr(part, field)) for part in parts))
 
 
 def _card(
-    task: Task,
-    difficulty: Difficulty,
-    count: int,
-    seed: int,
-    split: str,
-    options: Mapping[str, Any],
-    one: Batch,
+    task: Task, parts: Sequence[Part], options: Mapping[str, Any], one: Batch, pictures: bool
 ) -> str:
     """The data card: what is in it and how it was made."""
-    spec = task.spec
+    spec, groups = task.spec, _by_config(task, parts)
     about = textwrap.dedent(" " * 4 + (type(task).__doc__ or "").strip()).strip()
-    columns = "\n".join(
-        f"| `{name}` | {what.format(most=max(spec.outputs, 2) - 1)} | {dtype} {list(shape) or ''} |"
-        for name, shape in _shapes(one).items()
-        for dtype, what in [_PARTS[name]]
-    )
+    shown = [("image", "the problem, enlarged for looking at")]
+    shown += [("answer", "the same with its answer painted over")] if spec.dense else []
+    columns = [f"| `{name}` | {what} | image |" for name, what in shown] if pictures else []
+    for name, shape in _shapes(one).items():
+        dtype, what = _PARTS[name]
+        kind = "ClassLabel" if name == "targets" and not spec.dense else dtype
+        words = what.format(most=max(spec.outputs, 2) - 1)
+        sides = " x ".join(map(str, shape)) if spec.size or len(groups) == 1 else "by difficulty"
+        columns.append(f"| `{name}` | {words} | {kind}{f' [{sides}]' if shape else ''} |")
+    rows = [
+        f"| `{config}` | {part.split} | {part.count:,} |"
+        for config, group in groups.items()
+        for part in group
+    ]
+    first = next(iter(groups.values()))
+    counts = ",".join(str(part.count) for part in first)
+    if len({part.count for part in first}) == 1:
+        counts = str(first[0].count)
     settings = "".join(f" --set {key}={value}" for key, value in options.items())
+    settings += "" if pictures else " --no-pictures"
     kind = "image-segmentation" if spec.dense else "image-classification"
     categories = f"task_categories: [{kind}]\n" if spec.spatial_dims == 2 else ""
-    level = f"{spec.difficulty_label} {difficulty}"
+    title = f"{spec.name}, {spec.difficulty_label} {_listing(parts, 'difficulty')}"
+    name = next(iter(groups))
+    lines = "\n".join
     return f"""\
 ---
-pretty_name: {spec.name}, {level}
-{categories}configs:
-- config_name: default
-  data_files:
-  - split: {split}
-    path: data/{split}-*.parquet
+pretty_name: {title}
+{categories}{_configs(task, parts)}
 ---
 
-# {spec.name}, {level}
+# {title}
 
 {about}
 
-{count:,} {split} problems of {level}, seed {seed}. The best constant answer is right on \
-{spec.chance:.2%} of problems.
+Seed {parts[0].seed}. The best constant answer is right on {spec.chance:.2%} of problems.
+
+| configuration | split | problems |
+|---|---|---|
+{lines(rows)}
 
 | column | what | type |
 |---|---|---|
-| `index` | number of the problem | int64  |
-{columns}
+| `index` | number of the problem | int64 |
+{lines(columns)}
 
 Made by, and the same again from:
 
-    python -m tasks export {spec.name} --difficulty {difficulty} --count {count} --seed {seed} \
---split {split}{settings} --out DIR
+    python -m tasks export {spec.name} --difficulty {_listing(parts, "difficulty")} --count {counts} \
+--seed {parts[0].seed} --split {_listing(parts, "split")}{settings} --out DIR
 
 Read it with:
 
 ```python
-datasets.load_dataset("DIR", split="{split}").with_format("torch")
+datasets.load_dataset("DIR", "{name}", split="{parts[0].split}").with_format("torch")
 ```
 """
-
-
-# --- pictures ---
-
-_INK, _PAPER, _ANSWER = (25, 25, 30), (255, 255, 255), (0.0, 0.45, 0.70)
-_CELL, _GAP, _TITLE = 224, 14, 22
-
-
-def _enlarged(picture: Tensor) -> np.ndarray:
-    """uint8 [H, W, 3] of float [3, h, w]: whole pixels, the longer side about `_CELL`."""
-    pixels = rearrange((picture.clamp(0, 1) * 255).round().to(torch.uint8), "c h w -> h w c")
-    wide = max(1, _CELL // max(pixels.shape[:2]))
-    # A string is one row of pixels: made taller, or nobody would see it.
-    tall = wide * (8 if pixels.shape[0] == 1 else 1)
-    return repeat(pixels.numpy(), "h w c -> (h tall) (w wide) c", tall=tall, wide=wide)
-
-
-def _with_answer(picture: Tensor, target: Tensor) -> Tensor:
-    """A picture [3, H, W] with the sites of a dense answer painted; the picture may have more
-    pixels a site."""
-    marks = (target if target.dim() == 2 else target[None]) != 0
-    tall, wide = picture.shape[1] // marks.shape[0], picture.shape[2] // marks.shape[1]
-    marks = repeat(marks, "h w -> (h tall) (w wide)", tall=tall, wide=wide)
-    colour = torch.tensor(_ANSWER).view(3, 1, 1)
-    return torch.where(marks, 0.35 * picture + 0.65 * colour, picture)
-
-
-def _tiles(task: Task, batch: Batch, names: list[str]) -> list[tuple[str, list[np.ndarray]]]:
-    """Each problem's title, and its picture with, if its answer is dense, a second one of that."""
-    tiles = []
-    for name, picture, target in zip(names, task.picture(batch.inputs), batch.targets, strict=True):
-        if task.spec.dense:
-            both = [picture, _with_answer(picture, target)]
-            tiles.append((f"{name} and its answer", [_enlarged(part) for part in both]))
-        else:
-            tiles.append((f"{name}: answer {int(target)}", [_enlarged(picture)]))
-    return tiles
-
-
-def _page(heading: str, tiles: list[tuple[str, list[np.ndarray]]]) -> Image.Image:
-    """Titled tiles of one size in rows under a heading."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    parts = len(tiles[0][1])
-    height, width = tiles[0][1][0].shape[:2]
-    stacked = width > 2 * height  # strings go below each other
-    step_x, step_y = (0, height + 4) if stacked else (width + 4, 0)
-    tile_width, tile_height = (parts - 1) * step_x + width, (parts - 1) * step_y + height + _TITLE
-    columns = max(1, min(len(tiles), 1200 // (tile_width + _GAP)))
-    rows = -(-len(tiles) // columns)
-    size = (
-        max(columns * (tile_width + _GAP) + _GAP, 420),
-        rows * (tile_height + _GAP) + _GAP + _TITLE + 6,
-    )
-    page = Image.new("RGB", size, _PAPER)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
-    draw.text((_GAP, 8), heading, _INK, ImageFont.load_default(16))
-    for i, (title, pictures) in enumerate(tiles):
-        x = _GAP + (i % columns) * (tile_width + _GAP)
-        y = _TITLE + 6 + _GAP + (i // columns) * (tile_height + _GAP)
-        draw.text((x, y), title, _INK, font)
-        for j, part in enumerate(pictures):
-            page.paste(Image.fromarray(part), (x + j * step_x, y + _TITLE + j * step_y))
-    return page
-
-
-def preview(
-    task: Task,
-    difficulty: Difficulty,
-    out: Path,
-    *,
-    count: int = 8,
-    seed: int = 0,
-    split: str = "train",
-    axes: bool = False,
-) -> None:
-    """Draw the first problems of a split with their answers into an image file.
-
-    A dense answer is painted over a second copy of the problem; any other is in its title. axes:
-    the first `count` problems of each axis of the task, titled by its name. ValueError
-    for whatever the task can't do, and for a file name that no image format has.
-    """
-    if axes and not task.axes():
-        raise ValueError(f"{task.spec.name} names no axes but its {task.spec.difficulty_label}")
-    if axes:
-        kinds = {name: type(task)(**options) for name, options in task.axes().items()}
-    else:
-        kinds = {"problem": task}
-    tiles = []
-    for name, kind in kinds.items():
-        batch = kind.sample(difficulty, count, seed, split)
-        names = [f"{name} {n}" if count > 1 or not axes else name for n in range(count)]
-        tiles += _tiles(kind, batch, names)
-    level = f"{task.spec.difficulty_label} {difficulty}"
-    page = _page(f"{task.spec.name}, {level}, {split}, seed {seed}", tiles)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    page.save(out)
