@@ -272,7 +272,7 @@ def write_curv(
     splits: `split` says which of ours they hold."""
     length = int(difficulty)
     album = _Album(out / _curv(length))
-    of_paddles = [task.continuity, length, length / 3, LENGTH, THICKNESS, MARGIN, 1]
+    of_paddles = [task.continuity, length, length // 3, LENGTH, THICKNESS, MARGIN, 1]
     for image, label in _drawings(task, difficulty, count, seed, split):
         album.add(image, "imgs/{k}", "sample_{i}.png", "{i}", label, *of_paddles)
     album.close()
@@ -286,7 +286,7 @@ def write_curv_neg(
     folder, negative ones in another with _neg."""
     length = int(difficulty)
     negative, positive = (_Album(out / f"{_curv(length)}{end}") for end in ("_neg", ""))
-    of_paths = [task.continuity, length, length / 3, task.distractors]
+    of_paths = [task.continuity, length, length // 3, task.distractors]
     for image, label in _drawings(task, difficulty, count, seed, split):
         album = positive if label else negative
         row = ["imgs/{k}", "sample_{i}.png", "{i}", *of_paths, LENGTH, THICKNESS, MARGIN, 1]
