@@ -125,20 +125,19 @@ def _parser() -> Parser:
 
 
 def _export(task: Task, given: argparse.Namespace, options: dict[str, Any]) -> None:
-    from tasks.export import export, parts_of, write_layout
+    from tasks.export import export, write_layout
 
     difficulties: list[Any] = [task.spec.train_difficulty]
     if given.difficulty is not None:
         difficulties = [_value(text) for text in given.difficulty.split(",")]
-    parts = parts_of(difficulties, given.split, given.count, given.seed)
-    total = sum(part.count for part in parts)
+    common = {"out": given.out, "seed": given.seed, "split": given.split}
     if given.layout is not None:
-        for path in write_layout(task, given.layout, parts, given.out):
-            print(path)
-        print(f"{total:,} problems laid out as {given.layout} in {given.out}")
+        made = write_layout(task, given.layout, difficulties, given.count, **common)
+        print(f"{given.layout}: {', '.join(map(str, made))}")
     else:
-        export(task, parts, given.out, options=options, pictures=not given.no_pictures)
-        print(f"{total:,} problems in {given.out / 'data'}; card in {given.out / 'README.md'}")
+        pictures = not given.no_pictures
+        made = export(task, difficulties, given.count, options=options, pictures=pictures, **common)
+        print(f"{', '.join(map(str, made))}; card in {given.out / 'README.md'}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -121,10 +121,11 @@ class Chess(Task):
     MateIn), or "hub" for all of them. Lichess puzzles are sorted by rating, easiest first, and the
     difficulty is a range of ranks: "0-600000" (the published training set) and "600000-700000" (the
     published test set), or shares of whatever there is, as the easier half "0-50%". A hash of the
-    position decides its split, 80 : 10 : 10, and `seed` only shuffles. data_dir: in place of a
-    source, the folder of the published tensors (see `tasks.chess_files`), with difficulties as for
-    Lichess puzzles. test_all: all puzzles of a range are test problems as well, as published for a
-    range that was not trained on.
+    position decides its split, 80 : 10 : 10, and `seed` only shuffles.
+
+    data_dir: in place of any source, the folder of the published tensors (see `tasks.chess_files`),
+    with difficulties as for Lichess puzzles. test_all: all puzzles of a range are test problems as
+    well, as published for a range that was not trained on.
 
     augment: "mirror" swaps left and right half of the time, which keeps the answer right where
     nobody may castle, as in the mates; or "none". By default "mirror" for mates.
@@ -164,8 +165,6 @@ class Chess(Task):
     ) -> None:
         if augment not in (None, "mirror", "none"):
             raise unknown_name("chess augment", augment, ("mirror", "none"))
-        if data_dir is not None and source != "mates":
-            raise ValueError("chess takes its puzzles from data_dir or from source, not from both")
         self.source = str(source if data_dir is None else data_dir)
         self.test_all = bool(test_all)
         if data_dir is not None:

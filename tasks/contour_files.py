@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,7 +22,7 @@ import torch
 from tasks.base import Batch, Difficulty
 from tasks.drawing import reduce_into
 from tasks.paddles import LENGTH, MARGIN, THICKNESS
-from tasks.published import Published, hashes, load_array, new_folder, split_places
+from tasks.published import Published, hashes, load_array, new_folder, not_there, split_places
 
 if TYPE_CHECKING:
     from tasks.contours import ContourTask
@@ -251,14 +251,22 @@ def _drawings(
     task: ContourTask, difficulty: Difficulty, count: int, seed: int, split: str
 ) -> Iterator[tuple[np.ndarray, int]]:
     """(drawing before reduction, label) of the first problems."""
-    if task.spec.dense:
-        raise ValueError(
-            f"published {task.spec.name} pictures have one label each, no segmentation"
-        )
     for first in range(0, count, _CHUNK):
         numbers = np.arange(first, min(first + _CHUNK, count))
         images, record = task.draw_with_record(difficulty, numbers, seed, split)
         yield from zip(images, record.labels.tolist(), strict=True)
+
+
+def _albums(
+    task: ContourTask, difficulty: Difficulty, seed: int, split: str, folders: Sequence[Path]
+) -> list[_Album]:
+    """New folders for drawings of a task; ValueError, and none, where it draws none or one is
+    there."""
+    if task.spec.dense:
+        raise ValueError(f"published {task.spec.name} pictures have one label: no segmentation")
+    task.draw_with_record(difficulty, np.arange(1), seed, split)
+    not_there(folders)
+    return [_Album(folder) for folder in folders]
 
 
 def _curv(length: int) -> str:
@@ -271,7 +279,9 @@ def write_curv(
     """out/curv_baseline (length 6) or out/curv_contour_length_L, labels in the lists. They have no
     splits: `split` says which of ours they hold."""
     length = int(difficulty)
-    album = _Album(out / _curv(length))
+    folder = out / _curv(length)
+    not_there([out / f"{folder.name}_neg"])  # which would be the label of both
+    (album,) = _albums(task, length, seed, split, [folder])
     of_paddles = [task.continuity, length, length // 3, LENGTH, THICKNESS, MARGIN, 1]
     for image, label in _drawings(task, difficulty, count, seed, split):
         album.add(image, "imgs/{k}", "sample_{i}.png", "{i}", label, *of_paddles)
@@ -285,7 +295,8 @@ def write_curv_neg(
     """The same, as Linsley et al. and Lüddecke and Ecker have them: positive problems in one
     folder, negative ones in another with _neg."""
     length = int(difficulty)
-    negative, positive = (_Album(out / f"{_curv(length)}{end}") for end in ("_neg", ""))
+    folders = [out / f"{_curv(length)}{end}" for end in ("_neg", "")]
+    negative, positive = _albums(task, length, seed, split, folders)
     of_paths = [task.continuity, length, length // 3, task.distractors]
     for image, label in _drawings(task, difficulty, count, seed, split):
         album = positive if label else negative
@@ -301,7 +312,8 @@ def write_cabc(
 ) -> Path:
     """out/baseline- (easy), ix1- or ix2, labels in the lists. They have no splits: `split` says
     which of ours they hold."""
-    album = _Album(out / _ABC[str(difficulty)][0])
+    task.check_difficulty(difficulty)
+    (album,) = _albums(task, difficulty, seed, split, [out / _ABC[str(difficulty)][0]])
     for image, label in _drawings(task, difficulty, count, seed, split):
         album.add(image, "imgs/{k}", "segs/{k}", "sample_{i}.png", "{i}", label)
     album.close()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -101,106 +100,127 @@ def _table(task: Task, batch: Batch, first: int, features: datasets.Features) ->
     return made.with_format("arrow")[:]
 
 
-@dataclass(frozen=True)
-class Part:
-    """The first `count` problems of a split of a difficulty, numbered with a seed."""
+class Part(NamedTuple):
+    """The first problems of a split of a difficulty, in a configuration of that name."""
 
+    config: str
     difficulty: Difficulty
     split: str
-    count: int
-    seed: int = 0
-
-    def config(self, spec: TaskSpec) -> str:
-        """The name of the configuration that it is a split of."""
-        level = str(self.difficulty).replace("%", "_percent")
-        return re.sub(r"[^A-Za-z0-9._-]+", "_", f"{spec.difficulty_label} {level}")
+    problems: int
 
 
-def parts_of(
-    difficulties: Sequence[Difficulty], splits: Sequence[str], counts: Sequence[int], seed: int = 0
+def _several(given: Any) -> list[Any]:
+    return [given] if isinstance(given, (str, int, np.integer)) else list(given)
+
+
+def _parts(
+    task: Task,
+    difficulty: Difficulty | Sequence[Difficulty],
+    count: int | Sequence[int],
+    split: str | Sequence[str],
+    seed: int,
 ) -> list[Part]:
-    """Every split of every difficulty. counts: one for all, or one for each split. ValueError for
-    what makes no such list."""
-    if len(counts) not in (1, len(splits)):
-        raise ValueError(
-            f"count must be one number, or one for each of {len(splits)} splits, not {len(counts)}"
-        )
-    for count in counts:
-        if count < 1:
-            raise ValueError(f"count must be an integer of at least 1, not {count}")
+    """Every split of every difficulty; ValueError for what makes no sense or is not there."""
+    difficulties, counts, splits = _several(difficulty), _several(count), _several(split)
     for name, given in (("difficulty", difficulties), ("split", splits)):
         if len(set(given)) != len(given):
             raise ValueError(f"each {name} can be given once, not {', '.join(map(str, given))}")
-    each = list(counts) * len(splits) if len(counts) == 1 else list(counts)
-    return [
-        Part(difficulty, split, count, seed)
-        for difficulty in difficulties
-        for split, count in zip(splits, each, strict=True)
-    ]
+    if len(counts) not in (1, len(splits)):
+        raise ValueError(
+            f"count must be one number or one for each split, {len(splits)}, not {len(counts)}"
+        )
+    parts = []
+    for level in difficulties:
+        words = f"{task.spec.difficulty_label} {level}".replace("%", " percent")
+        config = re.sub(r"[^A-Za-z0-9._-]+", "_", words)
+        for each, number in zip(splits, counts * (len(splits) // len(counts)), strict=True):
+            if number < 1:
+                raise ValueError(f"count must be an integer of at least 1, not {number}")
+            task.sample(level, 1, seed, each)
+            task.check_count(level, each, number)
+            parts.append(Part(config, level, each, number))
+    return parts
 
 
 def export(
     task: Task,
-    parts: Sequence[Part],
+    difficulty: Difficulty | Sequence[Difficulty],
+    count: int | Sequence[int],
     out: Path,
     *,
+    seed: int = 0,
+    split: str | Sequence[str] = "train",
     options: Mapping[str, Any] | None = None,
     pictures: bool = True,
 ) -> list[Path]:
-    """Write problems to a folder that `datasets.load_dataset` reads.
+    """Write the first `count` problems of splits to a folder that `datasets.load_dataset` reads.
 
     A difficulty is a configuration: data/CONFIG/SPLIT-00000-of-00001.parquet, and a card,
     README.md. Columns: index; with `pictures`, image and, for dense tasks, answer (the image with
     the answer painted over), enlarged for looking at; inputs, targets (a `ClassLabel` unless dense)
-    and, where the task has one, mask, shaped as in a `Batch`. options: those the task was loaded
-    with, for the card. Returns the parquet files. ValueError if the folder is not empty, and for
-    whatever the task can't do.
+    and, where the task has one, mask, shaped as in a `Batch`. count: one for all splits, or one for
+    each. options: those the task was loaded with, for the card. Returns the parquet files.
+    ValueError if the folder is not empty, and for whatever the task can't do.
     """
-    import pyarrow.parquet as pq
-
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder")
-    ones = [task.sample(part.difficulty, 1, part.seed, part.split) for part in parts]
-    for part in parts:
-        task.check_count(part.difficulty, part.split, part.count)
-    paths = []
-    for part, one in zip(parts, ones, strict=True):
-        features = _features(task, one, pictures)
-        folder = out / "data" / part.config(task.spec)
-        folder.mkdir(parents=True, exist_ok=True)
-        paths.append(folder / f"{part.split}-00000-of-00001.parquet")
-        with pq.ParquetWriter(paths[-1], features.arrow_schema, compression="zstd") as writer:
-            for first in range(0, part.count, _CHUNK):
-                numbers = np.arange(first, min(first + _CHUNK, part.count))
-                batch = task.sample(
-                    part.difficulty, seed=part.seed, split=part.split, indices=numbers
-                )
-                table = _table(task, batch, first, features)
-                writer.write_table(table.cast(features.arrow_schema))
-    card = _card(task, parts, options or {}, ones[0], pictures)
+    parts = _parts(task, difficulty, count, split, seed)
+    paths = [out / "data" / p.config / f"{p.split}-00000-of-00001.parquet" for p in parts]
+    for path, part in zip(paths, parts, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_parquet(path, task, part, seed, pictures)
+    card = _card(task, parts, seed, options or {}, pictures)
     (out / "README.md").write_text(card, encoding="utf-8")
     return paths
 
 
-def write_layout(task: Task, layout: str, parts: Sequence[Part], out: Path) -> list[Path]:
+def _write_parquet(path: Path, task: Task, part: Part, seed: int, pictures: bool) -> None:
+    import pyarrow.parquet as pq
+
+    features = _features(task, task.sample(part.difficulty, 1, seed, part.split), pictures)
+    with pq.ParquetWriter(path, features.arrow_schema, compression="zstd") as writer:
+        for first in range(0, part.problems, _CHUNK):
+            numbers = np.arange(first, min(first + _CHUNK, part.problems))
+            batch = task.sample(part.difficulty, seed=seed, split=part.split, indices=numbers)
+            table = _table(task, batch, first, features)
+            writer.write_table(table.cast(features.arrow_schema))
+
+
+def write_layout(
+    task: Task,
+    layout: str,
+    difficulty: Difficulty | Sequence[Difficulty],
+    count: int | Sequence[int],
+    out: Path,
+    *,
+    seed: int = 0,
+    split: str | Sequence[str] = "train",
+) -> list[Path]:
     """Write problems as the files of a published data set, one of `task.layouts`, below a folder
-    that may hold others. Returns what was made. ValueError for a layout that the task has not, for
-    files that are there already, and for whatever the task or the layout can't do."""
+    that may hold others. The rest as for `export`. Returns what was made. ValueError for a layout
+    that the task has not, for files that are there already, and for whatever the task or the layout
+    can't do."""
     if layout not in task.layouts:
         raise unknown_name(f"layout of {task.spec.name}", layout, task.layouts)
+    write = task.layouts[layout]
+    parts = _parts(task, difficulty, count, split, seed)
+    return [write(task, p.difficulty, p.problems, out, seed=seed, split=p.split) for p in parts]
+
+
+# --- the card ---
+
+
+def _by_config(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    groups: dict[str, list[Part]] = {}
     for part in parts:
-        task.sample(part.difficulty, 1, part.seed, part.split)
-        task.check_count(part.difficulty, part.split, part.count)
-    return [
-        task.layouts[layout](task, p.difficulty, p.count, out, seed=p.seed, split=p.split)
-        for p in parts
-    ]
+        groups.setdefault(part.config, []).append(part)
+    return groups
 
 
-def _configs(task: Task, parts: Sequence[Part]) -> str:
-    """The card's list of files: the first configuration is what is loaded by default."""
+def _configs(parts: Sequence[Part]) -> str:
+    """The list of files: the first configuration is what is loaded by default."""
     lines = ["configs:"]
-    for number, (config, group) in enumerate(_by_config(task, parts).items()):
+    for number, (config, group) in enumerate(_by_config(parts).items()):
         lines.append(f"- config_name: {config}")
         lines += ["  default: true"] if number == 0 else []
         lines.append("  data_files:")
@@ -210,78 +230,83 @@ def _configs(task: Task, parts: Sequence[Part]) -> str:
     return "\n".join(lines)
 
 
-def _by_config(task: Task, parts: Sequence[Part]) -> dict[str, list[Part]]:
-    groups: dict[str, list[Part]] = {}
-    for part in parts:
-        groups.setdefault(part.config(task.spec), []).append(part)
-    return groups
-
-
-def _listing(parts: Sequence[Part], field: str) -> str:
-    """The different values of a field, in order, as the command line takes them."""
-    return ",".join(dict.fromkeys(str(getattr(part, field)) for part in parts))
-
-
-def _card(
-    task: Task, parts: Sequence[Part], options: Mapping[str, Any], one: Batch, pictures: bool
-) -> str:
-    """The data card: what is in it and how it was made."""
-    spec, groups = task.spec, _by_config(task, parts)
-    about = textwrap.dedent(" " * 4 + (type(task).__doc__ or "").strip()).strip()
+def _columns(task: Task, parts: Sequence[Part], seed: int, pictures: bool) -> list[str]:
+    """Rows of the table of columns."""
+    spec = task.spec
     shown = [("image", "the problem, enlarged for looking at")]
     shown += [("answer", "the same with its answer painted over")] if spec.dense else []
-    columns = [f"| `{name}` | {what} | image |" for name, what in shown] if pictures else []
+    rows = [f"| `{name}` | {what} | image |" for name, what in shown] if pictures else []
+    one = task.sample(parts[0].difficulty, 1, seed, parts[0].split)
+    alike = spec.size is not None or len(_by_config(parts)) == 1
     for name, shape in _shapes(one).items():
         dtype, what = _PARTS[name]
         kind = "ClassLabel" if name == "targets" and not spec.dense else dtype
-        words = what.format(most=max(spec.outputs, 2) - 1)
-        sides = " x ".join(map(str, shape)) if spec.size or len(groups) == 1 else "by difficulty"
-        columns.append(f"| `{name}` | {words} | {kind}{f' [{sides}]' if shape else ''} |")
-    rows = [
-        f"| `{config}` | {part.split} | {part.count:,} |"
-        for config, group in groups.items()
-        for part in group
-    ]
-    first = next(iter(groups.values()))
-    counts = ",".join(str(part.count) for part in first)
-    if len({part.count for part in first}) == 1:
-        counts = str(first[0].count)
-    settings = "".join(f" --set {key}={value}" for key, value in options.items())
-    settings += "" if pictures else " --no-pictures"
+        sides = f" {list(shape) if alike else 'by configuration'}" if shape else ""
+        rows.append(f"| `{name}` | {what.format(most=max(spec.outputs, 2) - 1)} | {kind}{sides} |")
+    return rows
+
+
+def _command(
+    task: Task, parts: Sequence[Part], seed: int, options: Mapping[str, Any], pictures: bool
+) -> str:
+    """The command that makes the same again."""
+
+    def listing(values: Iterable[object]) -> str:
+        return ",".join(dict.fromkeys(map(str, values)))
+
+    counts = [part.problems for part in parts if part.config == parts[0].config]
+    given = {
+        "--difficulty": listing(part.difficulty for part in parts),
+        "--count": ",".join(map(str, counts if len(set(counts)) > 1 else counts[:1])),
+        "--seed": str(seed),
+        "--split": listing(part.split for part in parts),
+    }
+    words = [f"{name} {value}" for name, value in given.items()]
+    words += [f"--set {key}={value}" for key, value in options.items()]
+    words += [] if pictures else ["--no-pictures"]
+    return f"python -m tasks export {task.spec.name} {' '.join(words)} --out DIR"
+
+
+def _card(
+    task: Task, parts: Sequence[Part], seed: int, options: Mapping[str, Any], pictures: bool
+) -> str:
+    """The data card: what is in it and how it was made."""
+    spec = task.spec
+    about = textwrap.dedent(" " * 4 + (type(task).__doc__ or "").strip()).strip()
     kind = "image-segmentation" if spec.dense else "image-classification"
     categories = f"task_categories: [{kind}]\n" if spec.spatial_dims == 2 else ""
-    title = f"{spec.name}, {spec.difficulty_label} {_listing(parts, 'difficulty')}"
-    name = next(iter(groups))
-    lines = "\n".join
+    levels = ", ".join(dict.fromkeys(str(part.difficulty) for part in parts))
+    title = f"{spec.name}, {spec.difficulty_label} {levels}"
+    rows = "\n".join(f"| `{part.config}` | {part.split} | {part.problems:,} |" for part in parts)
+    columns = "\n".join(_columns(task, parts, seed, pictures))
     return f"""\
 ---
 pretty_name: {title}
-{categories}{_configs(task, parts)}
+{categories}{_configs(parts)}
 ---
 
 # {title}
 
 {about}
 
-Seed {parts[0].seed}. The best constant answer is right on {spec.chance:.2%} of problems.
+Problems of seed {seed}. The best constant answer is right on {spec.chance:.2%} of them.
 
 | configuration | split | problems |
 |---|---|---|
-{lines(rows)}
+{rows}
 
 | column | what | type |
 |---|---|---|
 | `index` | number of the problem | int64 |
-{lines(columns)}
+{columns}
 
 Made by, and the same again from:
 
-    python -m tasks export {spec.name} --difficulty {_listing(parts, "difficulty")} --count {counts} \
---seed {parts[0].seed} --split {_listing(parts, "split")}{settings} --out DIR
+    {_command(task, parts, seed, options, pictures)}
 
 Read it with:
 
 ```python
-datasets.load_dataset("DIR", "{name}", split="{parts[0].split}").with_format("torch")
+datasets.load_dataset("DIR", "{parts[0].config}", split="{parts[0].split}").with_format("torch")
 ```
 """

@@ -58,9 +58,7 @@ def marked(inputs: np.ndarray, solutions: np.ndarray) -> np.ndarray:
     bits = (red | green | blue) * OPEN
     bits |= (green & ~red & ~blue) * START | (red & ~green & ~blue) * END
     if (blue & ~(red & green) | (red & green & ~blue)).any():
-        raise ValueError(
-            "a colour other than white, black, green for the start and red for the end"
-        )
+        raise ValueError("a colour that is not white, black, green (start) or red (end)")
     return bits | (solutions > 0) * PATH
 
 
@@ -340,7 +338,7 @@ def write_easy_to_hard(
     [count, h, h], in the published drawing: what `easy_to_hard_data.MazeDataset` reads."""
     size, kind = int(difficulty), _published_split("easy_to_hard", split)
     side = 2 * (size + 2) + 2
-    task.sample(size, seed=seed, split=split, indices=[count - 1])
+    _bits_of(task, size, np.array([count - 1]), seed, split)
     folder = new_folder(out / f"maze_data_{kind}_{size}")
 
     def array(name: str, *shape: int) -> np.ndarray:
@@ -364,7 +362,7 @@ def write_pixel_grids(
     cells = (size + 1) // 2
     path = out / f"pixels_{kind}_{cells}x{cells}.npy"
     not_there([path])
-    task.sample(size, seed=seed, split=split, indices=[count - 1])
+    _bits_of(task, size, np.array([count - 1]), seed, split)
     out.mkdir(parents=True, exist_ok=True)
     grids = np.lib.format.open_memmap(path, "w+", np.uint8, (count, size + 2, size + 2, 3))
     for first in range(0, count, _CHUNK):

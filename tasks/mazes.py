@@ -165,7 +165,7 @@ class Maze(Task):
     the path, both ends included. Mask: the passages.
 
     drawing: "cells", one pixel a cell and wall, H = 2c + 1; or "published", every pixel doubled and
-    padded by 3 black pixels in all, H = 2(2c + 1) + 2. canvas: pad with black to at least this many
+    one black pixel around all, H = 2(2c + 1) + 2. canvas: pad with black to at least this many
     pixels a side (the published networks that read several sizes use 32), or None.
 
     loops: the chance of each remaining wall between two cells to be opened, so that several paths

@@ -161,9 +161,9 @@ class Pathfinder(ContourTask):
     (class 1) among all ink (the mask). reduction, flips: see `ContourTask`.
 
     data_dir: a folder of published pictures to use in place of drawings (see
-    `tasks.contour_files`): `size` is then at most their side, and reduction, flips and test_all
-    alone may be given beside it. test_all: all of them are test problems as well, for networks that
-    were trained on others.
+    `tasks.contour_files`). `size` is then at most their side; canvas and border, which presets set,
+    mean nothing, and what else says how to draw may not be given. test_all: all of them are test
+    problems as well, for networks that were trained on others.
 
     The quick preset draws paddles of the same size on a canvas of 160, the smallest on which paths
     of 14 find room, with distractors in proportion, and takes the mean over 2.5 x 2.5 pixels.
@@ -209,11 +209,11 @@ class Pathfinder(ContourTask):
         data_dir: str | None = None,
         test_all: bool = False,
     ) -> None:
+        if data_dir is not None:
+            canvas, border = 4096, None  # the files have their own: any size may be right
         super().__init__(size, canvas, reduction, flips)
         if data_dir is not None:
             made = {
-                "canvas": canvas != CANVAS,
-                "border": border is not None,
                 "start": start is not None,
                 "distractors": distractors is not None,
                 "contrast": contrast != 1.0,
@@ -263,12 +263,13 @@ class Pathfinder(ContourTask):
         )
 
     def check_difficulty(self, difficulty: Difficulty) -> None:
+        if self.files:
+            self.files.check(difficulty)
+            return
         # Ink of both paths at a third of the open canvas: past it, paths hardly ever find room.
         open_side = self.canvas - 2 * self.border
         most = max(2, open_side**2 // (3 * 2 * PITCH * (THICKNESS + 2 * MARGIN)))
         check_whole(f"pathfinder length on a canvas of {self.canvas}", difficulty, 2, most)
-        if self.files:
-            self.files.check(difficulty)
 
     def _scene(self, length: int) -> Scene:
         taken = np.ones((self.canvas, words_across(self.canvas) * 64), bool)
