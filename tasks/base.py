@@ -171,6 +171,12 @@ class Task:
         self.check_count(difficulty, split, int(indices.max()) + 1)
         return self.make(difficulty, indices, int(seed), split)
 
+    def example(self, difficulty: Difficulty) -> Batch:
+        """One problem, to see how large those of a difficulty are: of validation, which nothing is
+        judged by, or where there are none of test or training."""
+        held = (s for s in ("validation", "test", "train") if self.capacity(difficulty, s) != 0)
+        return self.sample(difficulty, 1, split=next(held, "validation"))
+
     def check_count(self, difficulty: Difficulty, split: str, count: int) -> None:
         """Raise ValueError if the split holds fewer than `count` distinct problems."""
         held = self.capacity(difficulty, split)

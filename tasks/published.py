@@ -40,7 +40,7 @@ class Published:
         raise NotImplementedError
 
     def find(self, difficulty: Difficulty, split: str) -> np.ndarray:
-        """int64: numbers of the problems of a split; ValueError where there are no files of it."""
+        """int64: numbers of the problems of a split."""
         raise NotImplementedError
 
     def read(self, difficulty: Difficulty, at: np.ndarray) -> Batch:

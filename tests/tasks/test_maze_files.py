@@ -341,8 +341,9 @@ def test_a_wrong_folder_is_said_with_what_is_allowed(tmp_path):
     task = load_task("maze", data_dir=str(tmp_path))
     with pytest.raises(ValueError, match="has maze problems of 9, none of 11"):
         task.sample(11, 1, 0, "test")
-    with pytest.raises(ValueError, match="neither maze_data_train_9 nor"):
+    with pytest.raises(ValueError, match="has only 0 distinct train problems"):
         task.sample(9, 1, 0, "train")
+    assert task.example(9).inputs.shape == (1, 3, 11, 11)
     with pytest.raises(ValueError, match="has only 3 distinct test problems"):
         task.sample(9, 4, 0, "test")
 
