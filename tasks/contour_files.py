@@ -175,11 +175,11 @@ class ContourFiles(Published):
         self.folders, self.columns = folders, columns
         self.size, self.by_area, self.test_all = size, reduction == "area", test_all
 
-    def levels(self) -> list[Difficulty]:
-        return [*self.folders(self.folder)]
+    def listed(self) -> dict[Difficulty, Path]:
+        return dict(self.folders(self.folder))
 
     def _level(self, difficulty: Difficulty) -> _Level:
-        return _level(self.folders(self.folder)[difficulty], self.columns)
+        return _level(self.files[difficulty], self.columns)
 
     def find(self, difficulty: Difficulty, split: str) -> np.ndarray:
         hashed = self._level(difficulty).hashed
@@ -208,7 +208,7 @@ def pathfinder_folders(folder: Path) -> dict[Difficulty, Path]:
         name = _LENGTHS.fullmatch(path.name)
         if path.is_dir() and (name or path.name == "curv_baseline"):
             found[int(name[1]) if name else 6] = path
-    return found
+    return dict(sorted(found.items()))
 
 
 def cabc_folders(folder: Path) -> dict[Difficulty, Path]:

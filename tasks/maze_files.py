@@ -274,7 +274,7 @@ class MazeFiles(Published):
         self.scale, self.side = scale, side
         self._levels: dict[Difficulty, _Level] = {}
 
-    def _files(self) -> dict[tuple[int, str], Path]:
+    def listed(self) -> dict[tuple[int, str], Path]:
         """The files by size and what their names call them, train or test."""
         found = {}
         for path in sorted(self.folder.iterdir(), reverse=True):  # those of easy-to-hard-data win
@@ -282,21 +282,21 @@ class MazeFiles(Published):
                 found[2 * int(name[2]) - 1, name[1]] = path
             elif (name := _FOLDER.fullmatch(path.name)) and path.is_dir():
                 found[int(name[2]), name[1]] = path
-        return found
+        return dict(sorted(found.items()))
 
     def levels(self) -> list[Difficulty]:
-        return [size for size, _ in self._files()]
+        return [size for size, _ in self.files]
 
     def _level(self, difficulty: Difficulty) -> _Level:
         if difficulty not in self._levels:
-            size, files = int(difficulty), self._files()
+            size, files = int(difficulty), self.files
             kinds = (kind for kind in ("train", "test") if (size, kind) in files)
             chosen = tuple((kind, files[size, kind]) for kind in kinds)
             self._levels[difficulty] = _level(chosen, size)
         return self._levels[difficulty]
 
     def find(self, difficulty: Difficulty, split: str) -> np.ndarray:
-        if (int(difficulty), "test" if split == "test" else "train") not in self._files():
+        if (int(difficulty), "test" if split == "test" else "train") not in self.files:
             return np.empty(0, np.int64)
         level = self._level(difficulty)
         return split_places(level.hashed, split, level.tests)

@@ -71,22 +71,17 @@ class PrefixSumFiles(Published):
         super().__init__("prefix_sums", data_dir, wanted)
         self.test_all = test_all
 
-    def _files(self) -> dict[int, Path]:
+    def listed(self) -> dict[int, Path]:
         base = self.folder / BASE if (self.folder / BASE).is_dir() else self.folder
-        paths = [*base.glob("len_*/*_data.pth"), *base.glob("*_data.pth")]
-        named = ((_NAME.fullmatch(path.name), path) for path in paths)
-        found = {int(name[1]): path for name, path in named if name}
-        return {
-            length: path
-            for length, path in found.items()
-            if path.parent == base or path.parent.name == f"len_{length}"
-        }
-
-    def levels(self) -> list[Difficulty]:
-        return [*self._files()]
+        found = {}
+        for path in (*base.glob("len_*/*_data.pth"), *base.glob("*_data.pth")):
+            name = _NAME.fullmatch(path.name)
+            if name and path.parent in (base, base / f"len_{name[1]}"):
+                found[int(name[1])] = path
+        return dict(sorted(found.items()))
 
     def _level(self, difficulty: Difficulty) -> _Level:
-        return _level(self._files()[int(difficulty)], int(difficulty))
+        return _level(self.files[int(difficulty)], int(difficulty))
 
     def find(self, difficulty: Difficulty, split: str) -> np.ndarray:
         hashed = self._level(difficulty).hashed

@@ -7,7 +7,7 @@ import pickle
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Published:
     """The problems of a folder of files, numbered within each difficulty.
 
-    A kind of files overrides `levels`, `find` and `read`. Nothing is read before it is asked for,
+    A kind of files overrides `listed`, `find` and `read`. Nothing is read before it is asked for,
     so that a network trained on files can be loaded where they are not. Each problem is used once:
     `seed` only shuffles.
 
@@ -33,11 +33,23 @@ class Published:
         self.task = task
         self.folder = Path(data_dir).expanduser()
         self.wanted = wanted
+        self._files: dict[Any, Path] = {}
         self._found: dict[tuple[Difficulty, str], np.ndarray] = {}
+
+    def listed(self) -> dict[Any, Path]:
+        """The files of the folder by difficulty, or by what else tells them apart."""
+        raise NotImplementedError
+
+    @property
+    def files(self) -> dict[Any, Path]:
+        """The same, listed once."""
+        if not self._files and self.folder.is_dir():
+            self._files = self.listed()
+        return self._files
 
     def levels(self) -> Iterable[Difficulty]:
         """The difficulties that there are files of."""
-        raise NotImplementedError
+        return self.files
 
     def find(self, difficulty: Difficulty, split: str) -> np.ndarray:
         """int64: numbers of the problems of a split."""
@@ -49,9 +61,9 @@ class Published:
 
     def check(self, difficulty: Difficulty) -> None:
         """ValueError, saying what is there, unless there are files of a difficulty."""
-        if not self.folder.is_dir():
+        levels = list(dict.fromkeys(self.levels()))
+        if not levels and not self.folder.is_dir():
             raise ValueError(f"data_dir {str(self.folder)!r} is not a folder")
-        levels = sorted(set(self.levels()))
         if not levels:
             raise ValueError(
                 f"data_dir {str(self.folder)!r} has no problems of {self.task}: {self.wanted}"

@@ -235,7 +235,7 @@ def test_only_drawings_are_written_and_nothing_is_written_over(tmp_path):
     with pytest.raises(ValueError, match="no segmentation"):
         task.layouts["curv"](task, 9, 4, tmp_path / "dense", seed=0, split="test")
     task = read("pathfinder", tmp_path)
-    with pytest.raises(ValueError, match="made already"):
+    with pytest.raises(ValueError, match="were not drawn here"):
         task.layouts["curv"](task, 6, 2, tmp_path / "again", seed=0, split="test")
     assert not (tmp_path / "dense").exists()
     assert not (tmp_path / "again").exists()
