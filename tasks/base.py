@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, TypeGuard
 
 import numpy as np
@@ -110,13 +111,17 @@ class Task:
     name to what a study of that size uses here, with any of the keys `options` (for the
     constructor), `train_difficulty`, `test_difficulties`, `train_samples` (a tuple), `train`
     (fields of the training recipe) and `evaluation`; `perturbations` maps the names that `perturb`
-    takes to what each changes in a problem.
+    takes to what each changes in a problem; `layouts` maps names of published data sets to
+    functions that write problems as their files do: write(task, difficulty, count, out, *, seed,
+    split) makes them under the folder `out`, refuses to overwrite (ValueError), and returns the
+    file or folder made.
     """
 
     spec: TaskSpec
     title: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     perturbations: ClassVar[Mapping[str, str]] = {}
+    layouts: ClassVar[Mapping[str, Callable[..., Path]]] = {}
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         """Problems number `indices` (int64 [n], >= 0): a pure function of all four arguments."""
@@ -167,6 +172,12 @@ class Task:
         self.check_difficulty(difficulty)
         self.check_count(difficulty, split, int(indices.max()) + 1)
         return self.make(difficulty, indices, int(seed), split)
+
+    def example(self, difficulty: Difficulty) -> Batch:
+        """One problem, to see how large those of a difficulty are: of validation, which nothing is
+        judged by, or where there are none of test or training."""
+        held = (s for s in ("validation", "test", "train") if self.capacity(difficulty, s) != 0)
+        return self.sample(difficulty, 1, split=next(held, "validation"))
 
     def check_count(self, difficulty: Difficulty, split: str, count: int) -> None:
         """Raise ValueError if the split holds fewer than `count` distinct problems."""

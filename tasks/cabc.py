@@ -17,6 +17,7 @@ import torch
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
+from tasks.contour_files import CABC, ContourFiles, cabc_folders, write_cabc
 from tasks.contours import PAPER_TRAINING, ContourTask
 from tasks.drawing import (
     bit_at,
@@ -40,6 +41,7 @@ from tasks.letters import (
     place_letters,
     write_letters,
 )
+from tasks.published import only_for_made
 from tasks.sampling import below, next_u64, normal, uniform
 from tasks.strokes import FONTS, Alphabet, alphabet
 
@@ -273,10 +275,14 @@ class ClutteredABC(ContourTask):
     fonts of our own (`tasks.strokes`); the published set uses other fonts of strokes.
 
     size: pixels a side of the inputs, reduced from a drawing of 350. fonts: names of fonts to use,
-    by default all. reduction, flips: see `ContourTask`.
+    by default all. reduction, flips: see `ContourTask`. data_dir, test_all: a folder of published
+    pictures to use in place of drawings, and whether all of them are test problems; see
+    `Pathfinder`.
     """
 
     title = "cABC"
+    layouts = {"cabc": write_cabc}
+
     presets = {
         "smoke": {
             "options": {"size": 64, "reduction": "area"},
@@ -305,8 +311,23 @@ class ClutteredABC(ContourTask):
         fonts: Sequence[str] | None = None,
         reduction: str = "nearest",
         flips: bool = False,
+        data_dir: str | None = None,
+        test_all: bool = False,
     ) -> None:
         super().__init__(size, CANVAS, reduction, flips)
+        if data_dir is not None:
+            only_for_made("cabc", {"fonts": fonts is not None})
+            self.files = ContourFiles(
+                "cabc",
+                data_dir,
+                cabc_folders,
+                CABC,
+                self.size,
+                reduction,
+                bool(test_all),
+                "baseline-, ix1- or ix2 (easy, intermediate, hard) with imgs/K/*.png and"
+                " metadata/K.npy",
+            )
         names = (fonts,) if isinstance(fonts, str) else fonts
         self.fonts = tuple(f.name for f in FONTS) if names is None else tuple(names)
         self._letters = alphabet(self.fonts)
@@ -327,6 +348,8 @@ class ClutteredABC(ContourTask):
         return Scene(self._letters, LEVELS[str(difficulty)], pens(), *_ring())
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
+        if self.files:
+            return self.files.make(difficulty, indices, seed, split)
         x = np.empty((len(indices), self.size, self.size), np.float32)
         labels = np.empty(len(indices), np.int64)
         problems = self.numbers(difficulty, indices, seed, split)
@@ -340,6 +363,7 @@ class ClutteredABC(ContourTask):
 
         Returns uint8 [n, 350, 350] and the record.
         """
+        self.check_drawn()
         self.check_difficulty(difficulty)
         scene, problems = self._scene(difficulty), self.numbers(difficulty, indices, seed, split)
         count, pair = len(problems), empty_pair(CANVAS)

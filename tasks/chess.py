@@ -15,6 +15,7 @@ from torch import Tensor
 
 from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec
+from tasks.chess_files import is_here, read_tensors, write_tensors
 from tasks.chess_sources import holds_mates, read_file, read_hub, warn_of
 from tasks.sampling import mix, permute_many, stream_key
 
@@ -85,7 +86,10 @@ class Puzzles:
 @lru_cache(maxsize=4)
 def _puzzles(source: str) -> Puzzles:
     """All puzzles of a source, read once a process."""
-    if source == "hub":
+    folder = Path(source).expanduser()
+    if source not in ("mates", "hub") and folder.is_dir():
+        columns, left_out = read_tensors(folder), list[str]()
+    elif source == "hub":
         columns, left_out = read_hub(
             HUB_ID,
             "download lichess_db_puzzle.csv.zst from https://database.lichess.org/#puzzles and name"
@@ -119,6 +123,10 @@ class Chess(Task):
     published test set), or shares of whatever there is, as the easier half "0-50%". A hash of the
     position decides its split, 80 : 10 : 10, and `seed` only shuffles.
 
+    data_dir: in place of any source, the folder of the published tensors (see `tasks.chess_files`),
+    with difficulties as for Lichess puzzles. test_all: all puzzles of a range are test problems as
+    well, as published for a range that was not trained on.
+
     augment: "mirror" swaps left and right half of the time, which keeps the answer right where
     nobody may castle, as in the mates; or "none". By default "mirror" for mates.
 
@@ -126,6 +134,7 @@ class Chess(Task):
     """
 
     title = "chess puzzles"
+    layouts = {"easy_to_hard": write_tensors}
     presets = {
         # The difficulties are those of the source's spec.
         "smoke": {},
@@ -148,16 +157,30 @@ class Chess(Task):
         },
     }
 
-    def __init__(self, source: str = "mates", augment: str | None = None) -> None:
+    def __init__(
+        self,
+        source: str = "mates",
+        augment: str | None = None,
+        data_dir: str | None = None,
+        test_all: bool = False,
+    ) -> None:
         if augment not in (None, "mirror", "none"):
             raise unknown_name("chess augment", augment, ("mirror", "none"))
-        self.source = str(source)
-        if self.source not in ("mates", "hub") and not Path(self.source).expanduser().is_file():
+        self.source = str(source if data_dir is None else data_dir)
+        self.test_all = bool(test_all)
+        if data_dir is not None:
+            if not is_here(Path(data_dir).expanduser()):
+                raise ValueError(
+                    f"data_dir {str(data_dir)!r} has no chess puzzles: easy-to-hard-data's"
+                    " chess_data with data.pth, targets.pth and who_moves.pth"
+                )
+        elif self.source not in ("mates", "hub") and not Path(self.source).expanduser().is_file():
             raise ValueError(
                 f"chess source must be mates, hub or a CSV file; there is no file {self.source!r}"
             )
-        mates = self.source == "mates" or (
-            self.source != "hub" and holds_mates(Path(self.source).expanduser())
+        mates = data_dir is None and (
+            self.source == "mates"
+            or (self.source != "hub" and holds_mates(Path(self.source).expanduser()))
         )
         self.by_rank = not mates
         self.mirrors = mates if augment is None else augment == "mirror"
@@ -196,16 +219,28 @@ class Chess(Task):
                 places = np.arange(first, last)
             else:
                 places = np.flatnonzero(held.rating == int(difficulty))
-            self._known_places[key] = places[np.isin(held.bucket[places], _BUCKETS[split])]
+            if not (self.test_all and split == "test"):
+                places = places[np.isin(held.bucket[places], _BUCKETS[split])]
+            self._known_places[key] = places
         return self._known_places[key]
 
     @cached_property
     def _known_places(self) -> dict[tuple[Difficulty, str], np.ndarray]:
         return {}
 
+    def _at(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> np.ndarray:
+        """Where in the sorted puzzles problems `indices` are."""
+        places = self._places(difficulty, split)
+        return places[permute_many(indices, len(places), stream_key("chess", seed, split))]
+
+    def ratings(
+        self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str
+    ) -> np.ndarray:
+        """int64 [n]: ratings of problems `indices`; of mates, the n of a mate in n."""
+        return _puzzles(self.source).rating[self._at(difficulty, indices, seed, split)]
+
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
-        held, places = _puzzles(self.source), self._places(difficulty, split)
-        at = places[permute_many(indices, len(places), stream_key("chess", seed, split))]
+        held, at = _puzzles(self.source), self._at(difficulty, indices, seed, split)
         octets = np.ascontiguousarray(held.planes[at], "<u8").view(np.uint8)
         inputs = np.unpackbits(octets, bitorder="little").reshape(-1, 12, 8, 8)
         targets = np.zeros((len(at), 64), np.int64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import torch
 from numba import njit
@@ -11,6 +13,9 @@ from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, is_whole
 from tasks.drawing import REDUCTIONS
 from tasks.sampling import SPLIT_NUMBER, mix, next_u64, split_of_hash, stream, stream_key
+
+if TYPE_CHECKING:
+    from tasks.contour_files import ContourFiles
 
 #: The sample-efficiency runs of Lüddecke and Ecker: Adam at a constant rate, stopping early after
 #: 20 validations, one every 100 steps, without a better loss.
@@ -58,8 +63,10 @@ class ContourTask(Task):
 
     size: pixels a side of the inputs. canvas: pixels a side of the drawing. reduction: "nearest",
     as in the published results, or "area" (the mean), kinder to thin lines at small sizes. flips:
-    whether `augment` mirrors problems at random.
+    whether `augment` mirrors problems at random. files: published pictures in place of drawings.
     """
+
+    files: ContourFiles | None = None
 
     def __init__(self, size: int, canvas: int, reduction: str, flips: bool) -> None:
         if reduction not in REDUCTIONS:
@@ -68,6 +75,26 @@ class ContourTask(Task):
         self.size = check_whole("size", size, 8, self.canvas)
         self.reduction = reduction
         self.flips = bool(flips)
+
+    def check_difficulty(self, difficulty: Difficulty) -> None:
+        super().check_difficulty(difficulty)
+        if self.files:
+            self.files.check(difficulty)
+
+    def capacity(self, difficulty: Difficulty, split: str) -> int | None:
+        return self.files.capacity(difficulty, split) if self.files else None
+
+    def draw_with_record(
+        self, difficulty: Any, indices: np.ndarray, seed: int = 0, split: str = "train"
+    ) -> tuple[np.ndarray, Any]:
+        """The drawings behind problems `indices`, uint8 [n, canvas, canvas] before reduction, and
+        how they were made, with `labels` int64 [n] among that."""
+        raise NotImplementedError
+
+    def check_drawn(self) -> None:
+        """ValueError where problems are those of files, and so not drawn here."""
+        if self.files:
+            raise ValueError(f"{self.spec.name} pictures of data_dir were not drawn here")
 
     def numbers(
         self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str

@@ -1,28 +1,25 @@
-"""Problems as files: a parquet data set with a card, and a picture to look at."""
+"""Problems as files: a parquet data set with a card, or files as a published data set has them."""
 
 from __future__ import annotations
 
+import io
+import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from einops import rearrange, repeat
-from torch import Tensor
 
-from tasks.base import Batch, Difficulty, Task
+from foundations.errors import unknown_name
+from tasks.base import Batch, Difficulty, Task, TaskSpec
+from tasks.pictures import enlarged, with_answer
 
 if TYPE_CHECKING:
     import datasets
     import pyarrow as pa
-    from PIL import Image
 
 _CHUNK = 256  # problems made and written at a time
-
-
-# --- parquet ---
 
 
 def _array(shape: tuple[int, ...], dtype: str) -> Any:
@@ -58,201 +55,258 @@ def features_of(batch: Batch) -> datasets.Features:
     return datasets.Features({"index": datasets.Value("int64")} | columns)
 
 
-def _table(batch: Batch, first: int, features: datasets.Features) -> pa.Table:
+def _classes(spec: TaskSpec) -> datasets.ClassLabel:
+    """The column type of answers that are one class, with words for them where the task has any."""
     import datasets
 
-    columns = {"index": list(range(first, first + len(batch)))}
+    count = max(spec.outputs, 2)
+    names = spec.answers if len(set(spec.answers)) == count else map(str, range(count))
+    return datasets.ClassLabel(names=list(names))
+
+
+def _features(task: Task, batch: Batch, pictures: bool) -> datasets.Features:
+    """The columns of an export: the parts of a problem, and pictures for a viewer."""
+    import datasets
+
+    columns = dict(features_of(batch))
+    if not task.spec.dense:
+        columns["targets"] = _classes(task.spec)
+    shown = ("image", *(["answer"] if task.spec.dense else [])) if pictures else ()
+    images = {name: datasets.Image() for name in shown}
+    return datasets.Features({"index": columns.pop("index")} | images | columns)
+
+
+def _png(pixels: np.ndarray) -> dict[str, Any]:
+    """A picture, uint8 [h, w, 3], as the hub's libraries keep one."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return {"bytes": file.getvalue(), "path": None}
+
+
+def _table(task: Task, batch: Batch, first: int, features: datasets.Features) -> pa.Table:
+    import datasets
+
+    columns: dict[str, Any] = {"index": list(range(first, first + len(batch)))}
+    if "image" in features:
+        pictures = task.picture(batch.inputs)
+        columns["image"] = [_png(enlarged(picture)) for picture in pictures]
+        if "answer" in features:
+            both = zip(pictures, batch.targets, strict=True)
+            columns["answer"] = [_png(enlarged(with_answer(*one))) for one in both]
     columns |= {name: list(getattr(batch, name).numpy()) for name in _shapes(batch)}
     made = datasets.Dataset.from_dict(columns, features=features)
     return made.with_format("arrow")[:]
 
 
+class Part(NamedTuple):
+    """The first problems of a split of a difficulty, in a configuration of that name."""
+
+    config: str
+    difficulty: Difficulty
+    split: str
+    problems: int
+
+
+def _several(given: Any) -> list[Any]:
+    return [given] if isinstance(given, (str, int, np.integer)) else list(given)
+
+
+def _parts(
+    task: Task,
+    difficulty: Difficulty | Sequence[Difficulty],
+    count: int | Sequence[int],
+    split: str | Sequence[str],
+    seed: int,
+) -> list[Part]:
+    """Every split of every difficulty; ValueError for what makes no sense or is not there."""
+    difficulties, counts, splits = _several(difficulty), _several(count), _several(split)
+    for name, given in (("difficulty", difficulties), ("split", splits)):
+        if len(set(given)) != len(given):
+            raise ValueError(f"each {name} can be given once, not {', '.join(map(str, given))}")
+    if len(counts) not in (1, len(splits)):
+        raise ValueError(
+            f"count must be one number or one for each split, {len(splits)}, not {len(counts)}"
+        )
+    parts = []
+    for level in difficulties:
+        words = f"{task.spec.difficulty_label} {level}".replace("%", " percent")
+        config = re.sub(r"[^A-Za-z0-9._-]+", "_", words)
+        for each, number in zip(splits, counts * (len(splits) // len(counts)), strict=True):
+            if number < 1:
+                raise ValueError(f"count must be an integer of at least 1, not {number}")
+            task.sample(level, 1, seed, each)
+            task.check_count(level, each, number)
+            parts.append(Part(config, level, each, number))
+    return parts
+
+
 def export(
     task: Task,
-    difficulty: Difficulty,
-    count: int,
+    difficulty: Difficulty | Sequence[Difficulty],
+    count: int | Sequence[int],
     out: Path,
     *,
     seed: int = 0,
-    split: str = "train",
+    split: str | Sequence[str] = "train",
     options: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write the first `count` problems of a split to a folder that `datasets.load_dataset` reads.
+    pictures: bool = True,
+) -> list[Path]:
+    """Write the first `count` problems of splits to a folder that `datasets.load_dataset` reads.
 
-    The folder holds data/SPLIT-00000-of-00001.parquet and a card, README.md. Columns: index,
-    inputs, targets and, where the task has one, mask, shaped as in a `Batch`. options: those the
-    task was loaded with, for the card. Returns the parquet file. ValueError if the folder is not
-    empty, and for whatever the task can't do.
+    A difficulty is a configuration: data/CONFIG/SPLIT-00000-of-00001.parquet, and a card,
+    README.md. Columns: index; with `pictures`, image and, for dense tasks, answer (the image with
+    the answer painted over), enlarged for looking at; inputs, targets (a `ClassLabel` unless dense)
+    and, where the task has one, mask, shaped as in a `Batch`. count: one for all splits, or one for
+    each. options: those the task was loaded with, for the card. Returns the parquet files.
+    ValueError if the folder is not empty, and for whatever the task can't do.
     """
-    import pyarrow.parquet as pq
-
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists and is not an empty folder")
-    if count < 1:
-        raise ValueError(f"count must be an integer of at least 1, not {count}")
-    one = task.sample(difficulty, 1, seed, split)
-    task.check_count(difficulty, split, count)
-    features = features_of(one)
-    path = out / "data" / f"{split}-00000-of-00001.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, features.arrow_schema, compression="zstd") as writer:
-        for first in range(0, count, _CHUNK):
-            last = min(first + _CHUNK, count)
-            batch = task.sample(difficulty, seed=seed, split=split, indices=np.arange(first, last))
-            writer.write_table(_table(batch, first, features).cast(features.arrow_schema))
-    card = _card(task, difficulty, count, seed, split, options or {}, one)
+    parts = _parts(task, difficulty, count, split, seed)
+    paths = [out / "data" / p.config / f"{p.split}-00000-of-00001.parquet" for p in parts]
+    for path, part in zip(paths, parts, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_parquet(path, task, part, seed, pictures)
+    card = _card(task, parts, seed, options or {}, pictures)
     (out / "README.md").write_text(card, encoding="utf-8")
-    return path
+    return paths
+
+
+def _write_parquet(path: Path, task: Task, part: Part, seed: int, pictures: bool) -> None:
+    import pyarrow.parquet as pq
+
+    features = _features(task, task.sample(part.difficulty, 1, seed, part.split), pictures)
+    with pq.ParquetWriter(path, features.arrow_schema, compression="zstd") as writer:
+        for first in range(0, part.problems, _CHUNK):
+            numbers = np.arange(first, min(first + _CHUNK, part.problems))
+            batch = task.sample(part.difficulty, seed=seed, split=part.split, indices=numbers)
+            table = _table(task, batch, first, features)
+            writer.write_table(table.cast(features.arrow_schema))
+
+
+def write_layout(
+    task: Task,
+    layout: str,
+    difficulty: Difficulty | Sequence[Difficulty],
+    count: int | Sequence[int],
+    out: Path,
+    *,
+    seed: int = 0,
+    split: str | Sequence[str] = "train",
+) -> list[Path]:
+    """Write problems as the files of a published data set, one of `task.layouts`, below a folder
+    that may hold others. The rest as for `export`. Returns what was made. ValueError for a layout
+    that the task has not, for files that are there already, and for whatever the task or the layout
+    can't do."""
+    if layout not in task.layouts:
+        raise unknown_name(f"layout of {task.spec.name}", layout, task.layouts)
+    write = task.layouts[layout]
+    parts = _parts(task, difficulty, count, split, seed)
+    return [write(task, p.difficulty, p.problems, out, seed=seed, split=p.split) for p in parts]
+
+
+# --- the card ---
+
+
+def _by_config(parts: Sequence[Part]) -> dict[str, list[Part]]:
+    groups: dict[str, list[Part]] = {}
+    for part in parts:
+        groups.setdefault(part.config, []).append(part)
+    return groups
+
+
+def _configs(parts: Sequence[Part]) -> str:
+    """The list of files: the first configuration is what is loaded by default."""
+    lines = ["configs:"]
+    for number, (config, group) in enumerate(_by_config(parts).items()):
+        lines.append(f"- config_name: {config}")
+        lines += ["  default: true"] if number == 0 else []
+        lines.append("  data_files:")
+        for part in group:
+            lines.append(f"  - split: {part.split}")
+            lines.append(f"    path: data/{config}/{part.split}-*.parquet")
+    return "\n".join(lines)
+
+
+def _columns(task: Task, parts: Sequence[Part], seed: int, pictures: bool) -> list[str]:
+    """Rows of the table of columns."""
+    spec = task.spec
+    shown = [("image", "the problem, enlarged for looking at")]
+    shown += [("answer", "the same with its answer painted over")] if spec.dense else []
+    rows = [f"| `{name}` | {what} | image |" for name, what in shown] if pictures else []
+    one = task.sample(parts[0].difficulty, 1, seed, parts[0].split)
+    alike = spec.size is not None or len(_by_config(parts)) == 1
+    for name, shape in _shapes(one).items():
+        dtype, what = _PARTS[name]
+        kind = "ClassLabel" if name == "targets" and not spec.dense else dtype
+        sides = f" {list(shape) if alike else 'by configuration'}" if shape else ""
+        rows.append(f"| `{name}` | {what.format(most=max(spec.outputs, 2) - 1)} | {kind}{sides} |")
+    return rows
+
+
+def _command(
+    task: Task, parts: Sequence[Part], seed: int, options: Mapping[str, Any], pictures: bool
+) -> str:
+    """The command that makes the same again."""
+
+    def listing(values: Iterable[object]) -> str:
+        return ",".join(dict.fromkeys(map(str, values)))
+
+    counts = [part.problems for part in parts if part.config == parts[0].config]
+    given = {
+        "--difficulty": listing(part.difficulty for part in parts),
+        "--count": ",".join(map(str, counts if len(set(counts)) > 1 else counts[:1])),
+        "--seed": str(seed),
+        "--split": listing(part.split for part in parts),
+    }
+    words = [f"{name} {value}" for name, value in given.items()]
+    words += [f"--set {key}={value}" for key, value in options.items()]
+    words += [] if pictures else ["--no-pictures"]
+    return f"python -m tasks export {task.spec.name} {' '.join(words)} --out DIR"
 
 
 def _card(
-    task: Task,
-    difficulty: Difficulty,
-    count: int,
-    seed: int,
-    split: str,
-    options: Mapping[str, Any],
-    one: Batch,
+    task: Task, parts: Sequence[Part], seed: int, options: Mapping[str, Any], pictures: bool
 ) -> str:
     """The data card: what is in it and how it was made."""
     spec = task.spec
     about = textwrap.dedent(" " * 4 + (type(task).__doc__ or "").strip()).strip()
-    columns = "\n".join(
-        f"| `{name}` | {what.format(most=max(spec.outputs, 2) - 1)} | {dtype} {list(shape) or ''} |"
-        for name, shape in _shapes(one).items()
-        for dtype, what in [_PARTS[name]]
-    )
-    settings = "".join(f" --set {key}={value}" for key, value in options.items())
     kind = "image-segmentation" if spec.dense else "image-classification"
     categories = f"task_categories: [{kind}]\n" if spec.spatial_dims == 2 else ""
-    level = f"{spec.difficulty_label} {difficulty}"
+    levels = ", ".join(dict.fromkeys(str(part.difficulty) for part in parts))
+    title = f"{spec.name}, {spec.difficulty_label} {levels}"
+    rows = "\n".join(f"| `{part.config}` | {part.split} | {part.problems:,} |" for part in parts)
+    columns = "\n".join(_columns(task, parts, seed, pictures))
     return f"""\
 ---
-pretty_name: {spec.name}, {level}
-{categories}configs:
-- config_name: default
-  data_files:
-  - split: {split}
-    path: data/{split}-*.parquet
+pretty_name: {title}
+{categories}{_configs(parts)}
 ---
 
-# {spec.name}, {level}
+# {title}
 
 {about}
 
-{count:,} {split} problems of {level}, seed {seed}. The best constant answer is right on \
-{spec.chance:.2%} of problems.
+Problems of seed {seed}. The best constant answer is right on {spec.chance:.2%} of them.
+
+| configuration | split | problems |
+|---|---|---|
+{rows}
 
 | column | what | type |
 |---|---|---|
-| `index` | number of the problem | int64  |
+| `index` | number of the problem | int64 |
 {columns}
 
 Made by, and the same again from:
 
-    python -m tasks export {spec.name} --difficulty {difficulty} --count {count} --seed {seed} \
---split {split}{settings} --out DIR
+    {_command(task, parts, seed, options, pictures)}
 
 Read it with:
 
 ```python
-datasets.load_dataset("DIR", split="{split}").with_format("torch")
+datasets.load_dataset("DIR", "{parts[0].config}", split="{parts[0].split}").with_format("torch")
 ```
 """
-
-
-# --- pictures ---
-
-_INK, _PAPER, _ANSWER = (25, 25, 30), (255, 255, 255), (0.0, 0.45, 0.70)
-_CELL, _GAP, _TITLE = 224, 14, 22
-
-
-def _enlarged(picture: Tensor) -> np.ndarray:
-    """uint8 [H, W, 3] of float [3, h, w]: whole pixels, the longer side about `_CELL`."""
-    pixels = rearrange((picture.clamp(0, 1) * 255).round().to(torch.uint8), "c h w -> h w c")
-    wide = max(1, _CELL // max(pixels.shape[:2]))
-    # A string is one row of pixels: made taller, or nobody would see it.
-    tall = wide * (8 if pixels.shape[0] == 1 else 1)
-    return repeat(pixels.numpy(), "h w c -> (h tall) (w wide) c", tall=tall, wide=wide)
-
-
-def _with_answer(picture: Tensor, target: Tensor) -> Tensor:
-    """A picture [3, H, W] with the sites of a dense answer painted; the picture may have more
-    pixels a site."""
-    marks = (target if target.dim() == 2 else target[None]) != 0
-    tall, wide = picture.shape[1] // marks.shape[0], picture.shape[2] // marks.shape[1]
-    marks = repeat(marks, "h w -> (h tall) (w wide)", tall=tall, wide=wide)
-    colour = torch.tensor(_ANSWER).view(3, 1, 1)
-    return torch.where(marks, 0.35 * picture + 0.65 * colour, picture)
-
-
-def _tiles(task: Task, batch: Batch, names: list[str]) -> list[tuple[str, list[np.ndarray]]]:
-    """Each problem's title, and its picture with, if its answer is dense, a second one of that."""
-    tiles = []
-    for name, picture, target in zip(names, task.picture(batch.inputs), batch.targets, strict=True):
-        if task.spec.dense:
-            both = [picture, _with_answer(picture, target)]
-            tiles.append((f"{name} and its answer", [_enlarged(part) for part in both]))
-        else:
-            tiles.append((f"{name}: answer {int(target)}", [_enlarged(picture)]))
-    return tiles
-
-
-def _page(heading: str, tiles: list[tuple[str, list[np.ndarray]]]) -> Image.Image:
-    """Titled tiles of one size in rows under a heading."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    parts = len(tiles[0][1])
-    height, width = tiles[0][1][0].shape[:2]
-    stacked = width > 2 * height  # strings go below each other
-    step_x, step_y = (0, height + 4) if stacked else (width + 4, 0)
-    tile_width, tile_height = (parts - 1) * step_x + width, (parts - 1) * step_y + height + _TITLE
-    columns = max(1, min(len(tiles), 1200 // (tile_width + _GAP)))
-    rows = -(-len(tiles) // columns)
-    size = (
-        max(columns * (tile_width + _GAP) + _GAP, 420),
-        rows * (tile_height + _GAP) + _GAP + _TITLE + 6,
-    )
-    page = Image.new("RGB", size, _PAPER)
-    draw, font = ImageDraw.Draw(page), ImageFont.load_default(14)
-    draw.text((_GAP, 8), heading, _INK, ImageFont.load_default(16))
-    for i, (title, pictures) in enumerate(tiles):
-        x = _GAP + (i % columns) * (tile_width + _GAP)
-        y = _TITLE + 6 + _GAP + (i // columns) * (tile_height + _GAP)
-        draw.text((x, y), title, _INK, font)
-        for j, part in enumerate(pictures):
-            page.paste(Image.fromarray(part), (x + j * step_x, y + _TITLE + j * step_y))
-    return page
-
-
-def preview(
-    task: Task,
-    difficulty: Difficulty,
-    out: Path,
-    *,
-    count: int = 8,
-    seed: int = 0,
-    split: str = "train",
-    axes: bool = False,
-) -> None:
-    """Draw the first problems of a split with their answers into an image file.
-
-    A dense answer is painted over a second copy of the problem; any other is in its title. axes:
-    the first `count` problems of each axis of the task, titled by its name. ValueError
-    for whatever the task can't do, and for a file name that no image format has.
-    """
-    if axes and not task.axes():
-        raise ValueError(f"{task.spec.name} names no axes but its {task.spec.difficulty_label}")
-    if axes:
-        kinds = {name: type(task)(**options) for name, options in task.axes().items()}
-    else:
-        kinds = {"problem": task}
-    tiles = []
-    for name, kind in kinds.items():
-        batch = kind.sample(difficulty, count, seed, split)
-        names = [f"{name} {n}" if count > 1 or not axes else name for n in range(count)]
-        tiles += _tiles(kind, batch, names)
-    level = f"{task.spec.difficulty_label} {difficulty}"
-    page = _page(f"{task.spec.name}, {level}, {split}, seed {seed}", tiles)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    page.save(out)

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from foundations.errors import unknown_name
 from tasks.base import Batch, Difficulty, Task, TaskSpec, is_whole
+from tasks.maze_files import MazeFiles, write_easy_to_hard, write_pixel_grids
 from tasks.maze_grid import Law, count_problems, draw_problem, empty_grid, search
 from tasks.mixing import Mixture
+from tasks.published import only_for_made
 from tasks.sampling import SPLIT_NUMBER, below, stream, stream_key
 
 
@@ -163,7 +165,7 @@ class Maze(Task):
     the path, both ends included. Mask: the passages.
 
     drawing: "cells", one pixel a cell and wall, H = 2c + 1; or "published", every pixel doubled and
-    padded by 3 black pixels in all, H = 2(2c + 1) + 2. canvas: pad with black to at least this many
+    one black pixel around all, H = 2(2c + 1) + 2. canvas: pad with black to at least this many
     pixels a side (the published networks that read several sizes use 32), or None.
 
     loops: the chance of each remaining wall between two cells to be opened, so that several paths
@@ -183,12 +185,17 @@ class Maze(Task):
     drawn by its number with equal chance. Only axes of one frame can be mixed, and no other option
     but drawing and canvas may be given.
 
+    data_dir: a folder of published mazes to use in place of made ones (see `tasks.maze_files`),
+    train and test problems as published. They are drawn as `drawing`, `canvas` and `border` say,
+    whichever way the files have them; no other option may be given.
+
     The end cell is drawn until the problem's hash falls into the split asked for, so that no
     problem is in two splits. Problems repeat as draws do (at size 9 under 0.5 % of 50,000).
     """
 
     title = "mazes"
     perturbations = {"start": "the start is in another cell", "end": "the end is in another cell"}
+    layouts = {"easy_to_hard": write_easy_to_hard, "maze_dataset": write_pixel_grids}
     presets = {
         "smoke": {"train_difficulty": 9, "test_difficulties": (9, 13)},
         "quick": {
@@ -223,6 +230,7 @@ class Maze(Task):
         border: int = 0,
         offset: int = 0,
         mix: str = "",
+        data_dir: str | None = None,
     ) -> None:
         _check_drawing(drawing, canvas, border, offset)
         _check_law(loops, start, rooms, ties)
@@ -231,7 +239,7 @@ class Maze(Task):
         self.border = int(border)
         self.offset = int(offset)
         self.law = Law(float(loops), float(rooms), _WAYS[start], ties == "redrawn")
-        self._scale = 1 if drawing == "cells" else 2
+        self.scale = 1 if drawing == "cells" else 2
         self.spec = TaskSpec(
             name="maze",
             in_channels=3,
@@ -243,14 +251,18 @@ class Maze(Task):
             difficulty_label="size",
         )
         self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
-        if mix and (loops, rooms, start, ties, border, offset) != (
-            0,
-            0,
-            "carved",
-            "accepted",
-            0,
-            0,
-        ):
+        made = {
+            "loops": loops != 0,
+            "rooms": rooms != 0,
+            "start": start != "carved",
+            "ties": ties != "accepted",
+            "offset": offset != 0,
+            "mix": bool(mix),
+        }
+        self._files = None if data_dir is None else MazeFiles(data_dir, self.scale, self.side)
+        if self._files:
+            only_for_made("maze", made)
+        if mix and (border or any(made[name] for name in made if name != "mix")):
             raise ValueError(
                 "maze mix names the axes itself: leave out loops, rooms, start and such"
             )
@@ -279,13 +291,17 @@ class Maze(Task):
                 "maze size must be an odd integer from 5 to 20001 (9, 11, 13, ...), not"
                 f" {difficulty!r}"
             )
+        if self._files:
+            self._files.check(difficulty)
 
     def side(self, difficulty: int) -> int:
         """Pixels a side of the picture of a maze of that size."""
         lattice = difficulty + 2 + 2 * self.border
-        return max(lattice if self._scale == 1 else 2 * lattice + 2, self.canvas or 0)
+        return max(lattice if self.scale == 1 else 2 * lattice + 2, self.canvas or 0)
 
     def capacity(self, difficulty: Difficulty, split: str) -> int | None:
+        if self._files:
+            return self._files.capacity(difficulty, split)
         cells = (int(difficulty) + 1) // 2
         if self._mixture or self.law != _CARVED:
             return None
@@ -293,6 +309,8 @@ class Maze(Task):
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         size, count = int(difficulty), len(indices)
+        if self._files:
+            return self._files.make(size, indices, seed, split)
         if self._mixture:
             return self._mixture.make(size, indices, seed, split)
         side = self.side(size)
@@ -306,20 +324,20 @@ class Maze(Task):
             stream_key("maze", seed, split, size),
             SPLIT_NUMBER[split],
             self.law,
-            self._scale * self.offset,
+            self.scale * self.offset,
             empty_grid((size + 1) // 2),
-            _pictures(batch, self._scale, (side - self._scale * (size + 2)) // 2),
+            _pictures(batch, self.scale, (side - self.scale * (size + 2)) // 2),
         )
         return batch
 
     def correct(self, logits: Tensor, batch: Batch) -> Tensor:
         """bool [n]: every pixel is right; with loops or rooms, those marked are any shortest
         path."""
-        if not (self._mixture or self.law.loops or self.law.rooms):
+        if not (self._files or self._mixture or self.law.loops or self.law.rooms):
             return super().correct(logits, batch)
         answer = self.predict(logits, batch)
         # Doubled pixels: every other one, if it is like its three neighbours.
-        side, scale = answer.shape[-1], self._scale
+        side, scale = answer.shape[-1], self.scale
         first = (side // 2 + 1) % 2 if scale == 2 else 0
         last = side - first
         coarse = slice(first, last, scale)
@@ -342,14 +360,14 @@ class Maze(Task):
             raise ValueError(f"{len(batch)} mazes need as many numbers, not {len(indices)}")
         assert batch.mask is not None
         inked = batch.mask[0].any(0).nonzero()  # the columns of the first maze that have passages
-        cells = ((int(inked[-1] - inked[0]) + 1) // self._scale + 1) // 2
+        cells = ((int(inked[-1] - inked[0]) + 1) // self.scale + 1) // 2
         new = Batch(*(torch.zeros_like(part, device="cpu") for part in vars(batch).values()))
         _move(
             np.asarray(indices, dtype=np.int64),
             stream_key("maze moved", seed, "test", 0),
             name == "start",
             empty_grid(cells),
-            *(_pictures(drawn, self._scale, 0) for drawn in (batch, new)),
+            *(_pictures(drawn, self.scale, 0) for drawn in (batch, new)),
         )
         return new.to(batch.inputs.device)
 

@@ -15,6 +15,13 @@ from einops import rearrange
 from numba import njit
 
 from tasks.base import Batch, Difficulty, TaskSpec
+from tasks.contour_files import (
+    PATHFINDER,
+    ContourFiles,
+    pathfinder_folders,
+    write_curv,
+    write_curv_neg,
+)
 from tasks.contours import PAPER_TRAINING, ContourTask, check_whole
 from tasks.drawing import pack_rows, paint_max, reduce_into, words_across
 from tasks.paddles import (
@@ -29,6 +36,7 @@ from tasks.paddles import (
     stamps,
     turn_table,
 )
+from tasks.published import only_for_made
 from tasks.sampling import below, next_u64
 
 CANVAS = 300
@@ -152,11 +160,17 @@ class Pathfinder(ContourTask):
     apart, to half a pixel. segmentation: a dense form with one disc: mark the path it lies on
     (class 1) among all ink (the mask). reduction, flips: see `ContourTask`.
 
+    data_dir: a folder of published pictures to use in place of drawings (see
+    `tasks.contour_files`). `size` is then at most their side; canvas and border, which presets set,
+    mean nothing, and what else says how to draw may not be given. test_all: all of them are test
+    problems as well, for networks that were trained on others.
+
     The quick preset draws paddles of the same size on a canvas of 160, the smallest on which paths
     of 14 find room, with distractors in proportion, and takes the mean over 2.5 x 2.5 pixels.
     """
 
     title = "Pathfinder"
+    layouts = {"curv": write_curv, "curv_neg": write_curv_neg}
     presets = {
         "smoke": {
             "options": {"size": 64, "canvas": 160, "border": 6, "reduction": "area"},
@@ -193,8 +207,33 @@ class Pathfinder(ContourTask):
         segmentation: bool = False,
         reduction: str = "nearest",
         flips: bool = False,
+        data_dir: str | None = None,
+        test_all: bool = False,
     ) -> None:
+        if data_dir is not None:
+            canvas, border = 4096, None  # the files have their own: any size may be right
         super().__init__(size, canvas, reduction, flips)
+        if data_dir is not None:
+            made = {
+                "start": start is not None,
+                "distractors": distractors is not None,
+                "contrast": contrast != 1.0,
+                "continuity": continuity != 1.8,
+                "matched": matched,
+                "segmentation": segmentation,
+            }
+            only_for_made("pathfinder", made)
+            self.files = ContourFiles(
+                "pathfinder",
+                data_dir,
+                pathfinder_folders,
+                PATHFINDER,
+                self.size,
+                reduction,
+                bool(test_all),
+                "curv_baseline or curv_contour_length_L with imgs/K/*.png, and metadata/K.npy or a"
+                " folder of the same name with _neg",
+            )
         scale = self.canvas / CANVAS
         border = round(BORDER * scale) if border is None else border
         start = round(START * scale) if start is None else start
@@ -204,6 +243,7 @@ class Pathfinder(ContourTask):
         self.distractors = check_whole("distractors", distractors, 0, 10_000)
         self.matched = bool(matched)
         self.segmentation = bool(segmentation)
+        self.continuity = float(continuity)
         self._turns = turn_table(continuity)
         low, high = (contrast, contrast) if isinstance(contrast, (int, float)) else contrast
         if not 0 < low <= high <= 1:
@@ -224,6 +264,9 @@ class Pathfinder(ContourTask):
         )
 
     def check_difficulty(self, difficulty: Difficulty) -> None:
+        if self.files:
+            self.files.check(difficulty)
+            return
         # Ink of both paths at a third of the open canvas: past it, paths hardly ever find room.
         open_side = self.canvas - 2 * self.border
         most = max(2, open_side**2 // (3 * 2 * PITCH * (THICKNESS + 2 * MARGIN)))
@@ -260,6 +303,8 @@ class Pathfinder(ContourTask):
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         length, count = int(difficulty), len(indices)
+        if self.files:
+            return self.files.make(length, indices, seed, split)
         x = np.empty((count, self.size, self.size), np.float32)
         dense = (count, self.size, self.size) if self.segmentation else (0, 0, 0)
         labels, targets = np.empty(count, np.int64), np.empty(dense, np.int64)
@@ -280,6 +325,7 @@ class Pathfinder(ContourTask):
 
         Returns uint8 [n, canvas, canvas] and the record. ValueError where the paths do not fit.
         """
+        self.check_drawn()
         self.check_difficulty(difficulty)
         length = int(difficulty)
         scene, problems = self._scene(length), self.numbers(length, indices, seed, split)

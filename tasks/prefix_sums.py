@@ -11,6 +11,8 @@ from numba import njit
 
 from tasks.base import Batch, Difficulty, Task, TaskSpec
 from tasks.mixing import Mixture
+from tasks.prefix_sums_files import LAYOUTS, PrefixSumFiles
+from tasks.published import only_for_made
 from tasks.sampling import mix, next_u64, permute, place_of, stream, stream_key, uniform
 
 # Strings are told apart by their first 48 bits at most: what follows is free, and 2**48 is enough.
@@ -78,9 +80,14 @@ class PrefixSums(Task):
     whole bits, that comes first and is all zeros. With either, strings repeat as draws do, and a
     length needs at least 8 bits behind the zeros. mix: names of `axes` joined by "+", or "all":
     each problem is of one of them, drawn by its number with equal chance.
+
+    data_dir: a folder of published strings to use in place of drawn ones (see
+    `tasks.prefix_sums_files`); no option but test_all may be given beside it. test_all: all of a
+    length are test problems as well, as in published tests of lengths that were not trained on.
     """
 
     title = "prefix sums"
+    layouts = LAYOUTS
     spec = TaskSpec(
         name="prefix_sums",
         in_channels=1,
@@ -114,7 +121,14 @@ class PrefixSums(Task):
         },
     }
 
-    def __init__(self, ones: float = 0.5, zeros: float = 0.0, mix: str = "") -> None:
+    def __init__(
+        self,
+        ones: float = 0.5,
+        zeros: float = 0.0,
+        mix: str = "",
+        data_dir: str | None = None,
+        test_all: bool = False,
+    ) -> None:
         for name, share, least, most in (("ones", ones, 0.05, 0.95), ("zeros", zeros, 0, 0.75)):
             number = isinstance(share, (int, float)) and not isinstance(share, bool)
             if not number or not least <= share <= most:
@@ -125,6 +139,10 @@ class PrefixSums(Task):
         if mix and not self._even:
             raise ValueError("prefix_sums mix names the axes itself: leave out ones and zeros")
         self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
+        self._files = None if data_dir is None else PrefixSumFiles(data_dir, bool(test_all))
+        if self._files:
+            given = {"ones": ones != 0.5, "zeros": zeros != 0, "mix": bool(mix)}
+            only_for_made("prefix_sums", given)
 
     @property
     def _even(self) -> bool:
@@ -150,6 +168,8 @@ class PrefixSums(Task):
                 "prefix_sums with ones or zeros needs 8 bits that are free, more than length"
                 f" {difficulty} has"
             )
+        if self._files:
+            self._files.check(difficulty)
 
     def _range(self, length: int, split: str) -> tuple[int, int]:
         domain = 2 ** min(length, _KEYED_BITS)
@@ -157,6 +177,8 @@ class PrefixSums(Task):
         return low, high
 
     def capacity(self, difficulty: Difficulty, split: str) -> int | None:
+        if self._files:
+            return self._files.capacity(difficulty, split)
         if self._mixture or not self._even:
             return None
         low, high = self._range(int(difficulty), split)
@@ -164,6 +186,8 @@ class PrefixSums(Task):
 
     def make(self, difficulty: Difficulty, indices: np.ndarray, seed: int, split: str) -> Batch:
         length = int(difficulty)
+        if self._files:
+            return self._files.make(length, indices, seed, split)
         if self._mixture:
             return self._mixture.make(length, indices, seed, split)
         low, high = self._range(length, split)

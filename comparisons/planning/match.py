@@ -173,7 +173,7 @@ def _cost(
     sense for it, by what objective it learns to halt)."""
     loaded = _task(task, task_options)
     model = build_paradigm(paradigm, loaded.spec, **json.loads(options)).requires_grad_(False)
-    one = loaded.sample(difficulty, 1, split="validation").inputs
+    one = loaded.example(difficulty).inputs
     recurrent = model.max_iterations is None
     cost = count_cost(model, one)
     return cost, model.train_iterations, recurrent, model.progressive, model.halts

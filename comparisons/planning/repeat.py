@@ -14,24 +14,33 @@ from foundations.records.spec import RunSpec
 
 def repeat_command(spec: RunSpec) -> str:
     """The command that repeats one run."""
-    # With the task's own options: they say where its data are, without which nothing can be
-    # planned.
+    from tasks import load_task
+
+    # With the task's own options and difficulties: they say where its data are and which of them,
+    # without which nothing can be planned.
     given = {("task", key): value for key, value in spec.task_options.items()}
+    given["task", "difficulty"] = spec.train_difficulty
+    given["evaluation", "difficulties"] = spec.evaluation.difficulties
     plain = make_spec(spec.task, spec.paradigm, spec.preset, spec.seed, spec.train_samples, given)
-    usual = task_preset(spec.task, spec.preset).get("options", {})
+    of_task, about = (
+        task_preset(spec.task, spec.preset),
+        load_task(spec.task, **spec.task_options).spec,
+    )
+    trained = of_task.get("train_difficulty", about.train_difficulty)
+    tested = tuple(of_task.get("test_difficulties", about.difficulties))
     others = spec.evaluation.transfer
     groups: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = [
         (
             "task",
             {"difficulty": spec.train_difficulty, **spec.task_options},
-            {"difficulty": plain.train_difficulty, **usual},
+            {"difficulty": trained, **of_task.get("options", {})},
         ),
         ("paradigm", spec.paradigm_options, plain.paradigm_options),
         ("train", vars(spec.train), vars(plain.train)),
         (
             "evaluation",
             vars(spec.evaluation) | {"transfer": {}, "axes": tuple(spec.evaluation.axes)},
-            vars(plain.evaluation) | {"axes": ()},
+            vars(plain.evaluation) | {"difficulties": tested, "axes": ()},
         ),
         *(("transfer", options, {}) for options in list(others.values())[:1]),
     ]

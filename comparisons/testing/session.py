@@ -113,7 +113,7 @@ class Session:
         """Problem numbers start..count-1 in batches; size: problems of one, by default what suits
         their number of sites."""
         if not size:
-            one = self.task.sample(difficulty, 1, split="validation").inputs
+            one = self.task.example(difficulty).inputs
             size = min(max(SITES_PER_BATCH // one[0, 0].numel(), 1), count, MOST_PROBLEMS)
         numbers = np.arange(start, count)
         return np.split(numbers, range(size, len(numbers), size)) if len(numbers) else []

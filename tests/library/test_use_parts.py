@@ -37,7 +37,7 @@ def test_an_example_runs_as_it_stands(name, out, monkeypatch, capsys):
 
 
 def test_every_example_is_known():
-    assert len(PAGE) == 6
+    assert len(PAGE) == 7
 
 
 def test_a_loaded_run_scores_what_its_study_found(out):

@@ -16,6 +16,7 @@ from comparisons.planning.plan import Request, make_plan, make_spec
 from comparisons.planning.presets import DEFAULT_PARADIGMS, default_paradigms
 from comparisons.planning.repeat import repeat_command
 from foundations.records.spec import EvaluationSpec, RunSpec, TrainSpec, default_of
+from tasks import load_task
 
 SPEC = RunSpec(task="maze", paradigm="dt_net_recall", train_difficulty=9, train_samples=100)
 
@@ -115,6 +116,22 @@ def test_the_command_of_a_run_repeats_it():
         settings=parse_settings(settings),
     )
     assert make_plan(request).runs == (spec,)
+
+
+def test_the_command_of_a_run_on_files_repeats_it_though_they_lack_the_usual_difficulties(tmp_path):
+    task = load_task("prefix_sums")
+    task.layouts["easy_to_hard"](task, 17, 300, tmp_path, seed=0, split="train")
+    chosen = {
+        ("task", "data_dir"): str(tmp_path),
+        ("task", "test_all"): True,
+        ("task", "difficulty"): 17,
+        ("evaluation", "difficulties"): (17,),
+    }
+    spec = make_spec("prefix_sums", "dt_net_recall", "smoke", 0, 150, chosen)
+    words = repeat_command(spec).split()
+    pairs = list(zip(words[2::2], words[3::2], strict=True))
+    again = parse_settings(tuple(word for flag, word in pairs if flag == "--set"))
+    assert make_spec("prefix_sums", "dt_net_recall", "smoke", 0, 150, again) == spec
 
 
 def test_presets_never_ask_for_more_problems_than_there_are():

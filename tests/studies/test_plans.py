@@ -7,7 +7,7 @@ import pytest
 from made_results import MadeUp, made_up
 
 from comparisons.planning.presets import PRESETS
-from comparisons.studies import ALL, load_study, plan_studies, studies_named
+from comparisons.studies import ALL, _data_of, load_study, plan_studies, studies_named
 from comparisons.studies.finding import INCONCLUSIVE, NOT_RUN, REPRODUCED, judge
 
 #: Claims, or parts, that no run of a preset tells, by the reason that is said.
@@ -112,3 +112,12 @@ def test_wider_parts_are_not_needed_to_reproduce_a_claim():
     finding = judge(claim.check_at("standard"), Best(runs))
     assert finding.verdict == REPRODUCED
     assert [part.verdict for part in finding.each] == [REPRODUCED] * 4
+
+
+def test_studies_read_images_of_a_folder_and_make_their_mazes(tmp_path):
+    for name in ("cifar10", "maze_data_train_9", "prefix_sums_data", "pathfinder32", "chess_data"):
+        (tmp_path / name).mkdir()
+    for name in ("maze", "prefix_sums", "pathfinder", "chess"):
+        assert _data_of([name], tmp_path) == {}
+    found = {("task", "data_dir"): str((tmp_path / "cifar10").resolve())}
+    assert _data_of(["cifar10"], tmp_path) == found
