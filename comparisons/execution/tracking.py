@@ -29,11 +29,11 @@ PROJECT = "recurrence-or-depth"
 class Kind:
     """How a tracker begins a run and goes on with it.
 
-    packages: any one of which it needs. run_first: what Accelerate gives it first names a run, where
-    it is a project of other trackers. begin: arguments by run id and folder; where a tracker takes
-    names of ours, they go on as well. given: the id of its own that it gave a run, of its object for
-    the run; resume: arguments that go on in the run of that id. files: variables of the environment
-    that say where it keeps files, unless the user's say otherwise; {} is the folder.
+    packages: any one of which it needs. run_first: what Accelerate gives it first names a run; of
+    other trackers it names a project. begin: arguments by run id and folder; where a tracker takes
+    names of ours, they go on as well. given: from a tracker's object for a run to the id of its own
+    that it gave it; resume: arguments that go on in the run of that id. files: variables of the
+    environment that say where it keeps files, unless the user's say otherwise; {} is the folder.
     """
 
     packages: tuple[str, ...] = ()
@@ -104,7 +104,8 @@ def check_tracker(name: str) -> None:
         raise unknown_name("tracker", name, LOGGER_TYPE_TO_CLASS)
     packages = KINDS.get(name, Kind()).packages
     if packages and not any(find_spec(package) for package in packages):
-        raise ValueError(f"--track {name} needs the package {packages[0]}: pip install {packages[0]}")
+        package = packages[0]
+        raise ValueError(f"--track {name} needs the package {package}: pip install {package}")
 
 
 def configuration(spec: RunSpec) -> dict[str, bool | int | float | str]:

@@ -242,7 +242,7 @@ def test_tensorboard_reads_what_an_interrupted_run_wrote(tmp_path):
     assert [event.step for event in read.Scalars("train/loss")] == [50, 60]
     assert [event.step for event in read.Scalars("validation/accuracy")] == [30, 60]
     assert len(read.Scalars("test/prefix_sums/16/validated")) == 1
-    settings = [p for p in (tmp_path / "tracking" / spec.run_id).rglob("hparams.yml")]
+    settings = list((tmp_path / "tracking" / spec.run_id).rglob("hparams.yml"))
     assert len(settings) == 1
     assert "train.steps: 60" in settings[0].read_text()
 
