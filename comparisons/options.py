@@ -261,7 +261,11 @@ def _what_is_stored(group: argparse._ArgumentGroup) -> None:
         "--track",
         default="",
         metavar="TRACKER",
-        help="live curves in tensorboard (files in OUT/tracking) or wandb, if it is installed",
+        help=(
+            "specs, curves and test scores also in an experiment tracker that is installed:"
+            " tensorboard, mlflow, trackio, wandb, aim, comet_ml, clearml, dvclive or swanlab"
+            " (docs/tracking.md)"
+        ),
     )
     made = group.add_mutually_exclusive_group()
     made.add_argument(

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from comparisons.execution.examples import save_examples
 from comparisons.execution.run_tests import Tests, test_run, untested_rows
-from comparisons.execution.tracking import tracked
+from comparisons.execution.tracking import scores, tracked, untracked
 from comparisons.hardware import device_name, package_versions
 from comparisons.planning.repeat import repeat_command
 from comparisons.probes.probe import probe_run
@@ -68,8 +68,7 @@ def trained(
     if pruned and not pruned.connected:
         progress = Progress(status="collapsed", reason="no answer depends on the input any more")
         return Trained(model, progress, "fp32", pruned)
-    with tracked(accelerator, spec):
-        return Trained(*train_run(spec, task, model, folder, accelerator, report, pause), pruned)
+    return Trained(*train_run(spec, task, model, folder, accelerator, report, pause), pruned)
 
 
 def execute(
@@ -85,6 +84,19 @@ def execute(
         folder.open()
         begin(spec, folder, device_name(accelerator.device), accelerator.num_processes)
     accelerator.wait_for_everyone()
+    with tracked(accelerator, spec, folder.out / "tracking"):
+        _train_and_test(spec, folder, accelerator, report, pause)
+    accelerator.wait_for_everyone()
+    return folder.result()
+
+
+def _train_and_test(
+    spec: RunSpec,
+    folder: RunFolder,
+    accelerator: Accelerator,
+    report: Callable[[dict[str, Any]], None],
+    pause: Pause,
+) -> None:
     task, model = build(spec)
     done = trained(spec, task, model, folder, accelerator, report, pause)
     if pause("testing"):
@@ -113,9 +125,8 @@ def execute(
             stopping=tests.stopping,
             rows=[plain(row) for row in tests.rows],
         )
+        accelerator.log(scores(record), step=record.steps)
         folder.finish(record)
-    accelerator.wait_for_everyone()
-    return folder.result()
 
 
 def record_of(
@@ -176,7 +187,8 @@ def trained_magnitudes(
     """
     report({"round": number})
     of_round = folder.of_round(number)
-    tested, _, _ = train_run(spec, task, model, of_round, accelerator, report, pause)
+    with untracked(accelerator):
+        tested, _, _ = train_run(spec, task, model, of_round, accelerator, report, pause)
     return magnitude_scores(masked_layers(tested))
 
 

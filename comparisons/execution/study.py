@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -243,6 +244,7 @@ def _work(
     together = distribute == "data"
     failed: dict[str, str] = {}
     left: dict[str, float] = {}  # runs that others took over, and until when they are theirs
+    losses: Counter[str] = Counter()
     with screen:
         while True:
             waiting = 0
@@ -268,7 +270,12 @@ def _work(
                         trouble = folder_trouble(out, error)
                         if lost := folder.lost:  # whatever went wrong: it is another's run now
                             _tell(screen, str(lost))
-                            left[spec.run_id] = time.monotonic() + leases.LEASE_SECONDS
+                            # Longer each time: where leases exclude nobody, two processes would
+                            # take a run from each other for ever, neither of them coming to a
+                            # checkpoint.
+                            patience = leases.LEASE_SECONDS * 2 ** losses[spec.run_id]
+                            left[spec.run_id] = time.monotonic() + patience
+                            losses[spec.run_id] += 1
                             waiting += 1
                         elif trouble:
                             raise trouble from error

@@ -147,7 +147,13 @@ def estimate(
 ) -> Estimate:
     """Of every run. together: processes that train each run. done: names of those that are stored,
     for which nothing is measured. tests: as of `load_of`. always: measure also what is small."""
-    loads = {spec.run_id: load_of(spec, tests) for spec in runs}
+    by_kind: dict[str, Load] = {}  # of runs that differ in their seeds alone
+    loads = {}
+    for spec in runs:
+        alike = replace(spec, seed=0).run_id
+        if alike not in by_kind:
+            by_kind[alike] = load_of(spec, tests)
+        loads[spec.run_id] = by_kind[alike]
     flops = {name: load.flops for name, load in loads.items()}
     left = sum(f for name, f in flops.items() if name not in done)
     if not left or (left < SMALL_FLOPS and not always):

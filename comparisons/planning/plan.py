@@ -278,25 +278,30 @@ def make_plan(request: Request) -> Plan:
     """Every run of a study, in an order that shows each paradigm early. ValueError: one line, what
     is allowed."""
     _check_names(request)
-    runs: dict[str, RunSpec] = {}
+    seeds = request.seeds or PRESETS[request.preset]["seeds"]
+    if min(seeds) < 0:
+        raise ValueError("seeds must be at least 0")
     skipped: list[str] = []
     matched: list[str] = []
-    for seed in request.seeds or PRESETS[request.preset]["seeds"]:
-        for task in request.tasks:
-            each = [
-                (count, paradigm, values)
-                for values in combinations(request.settings, request.paradigms)
-                for count in request.train_samples or _preset_samples(task, request.preset, values)
-                for paradigm in request.paradigms
-            ]
-            for count, paradigm, values in sorted(each, key=lambda one: -one[0]):
-                try:
-                    spec, line = _planned(request, task, paradigm, seed, count, values)
-                except Unsuitable as error:
-                    skipped.append(f"{paradigm} on {task}: {error}")
-                else:
-                    runs[spec.run_id] = spec
-                    matched += [line] if line else []
+    # Runs of other seeds are the same but for their seed: nothing is loaded or built for them.
+    first: list[RunSpec] = []
+    for task in request.tasks:
+        each = [
+            (count, paradigm, values)
+            for values in combinations(request.settings, request.paradigms)
+            for count in request.train_samples or _preset_samples(task, request.preset, values)
+            for paradigm in request.paradigms
+        ]
+        for count, paradigm, values in sorted(each, key=lambda one: -one[0]):
+            try:
+                spec, line = _planned(request, task, paradigm, seeds[0], count, values)
+            except Unsuitable as error:
+                skipped.append(f"{paradigm} on {task}: {error}")
+            else:
+                first.append(spec)
+                matched += [line] if line else []
+    all_seeds = (replace(spec, seed=seed) for seed in seeds for spec in first)
+    runs = {spec.run_id: spec for spec in all_seeds}
     for paradigm in request.paradigms:
         if not any(spec.paradigm == paradigm for spec in runs.values()):
             raise ValueError(next(line for line in skipped if line.startswith(f"{paradigm} on ")))

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from functools import cached_property
 from types import UnionType
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
@@ -177,7 +178,7 @@ class RunSpec:
     train: TrainSpec = field(default_factory=TrainSpec)
     evaluation: EvaluationSpec = field(default_factory=EvaluationSpec)
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Name of the run, safe as a file name. Fields at their default are left out of the hash,
         so that a new field leaves the names of old runs as they are."""

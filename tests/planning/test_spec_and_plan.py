@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comparisons.options import parse_setting, parse_settings
+from comparisons.planning import plan as planning
 from comparisons.planning.overrides import Sweep, overrides
 from comparisons.planning.plan import Request, make_plan, make_spec
 from comparisons.planning.presets import DEFAULT_PARADIGMS, default_paradigms
@@ -93,6 +94,28 @@ def test_several_values_make_several_runs_and_a_paradigms_own_options_reach_it_a
     runs = make_plan(request).runs
     assert len(runs) == 2 * 2 + 2
     assert {r.paradigm_options["width"] for r in runs if r.paradigm == "dt_net"} == {8, 16}
+
+
+def test_runs_of_other_seeds_are_planned_once_and_differ_in_their_seeds_alone(monkeypatch):
+    """Two thousand runs of ten kinds load and build for ten."""
+    built = []
+    whole = planning._built
+    monkeypatch.setattr(planning, "_built", lambda *given: built.append(given) or whole(*given))
+    paradigms = ("dt_net_recall", "feed_forward", "convnet", "gru")
+    seeds = tuple(range(50))
+    runs = make_plan(Request(("prefix_sums",), paradigms, "smoke", seeds)).runs
+    assert len(built) == len(paradigms)
+    assert [(spec.seed, spec.paradigm) for spec in runs] == [
+        (seed, name) for seed in seeds for name in paradigms
+    ]
+    for spec in (runs[0], runs[-1], runs[77]):
+        alone = make_spec("prefix_sums", spec.paradigm, "smoke", spec.seed, spec.train_samples, {})
+        assert (alone, alone.run_id) == (spec, spec.run_id)
+
+
+def test_no_seed_may_be_negative():
+    with pytest.raises(ValueError, match="seeds must be at least 0"):
+        make_plan(Request(("prefix_sums",), ("convnet",), "smoke", (0, -1)))
 
 
 def test_the_command_of_a_run_repeats_it():

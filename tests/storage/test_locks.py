@@ -15,16 +15,20 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import filelock
 import pytest
 import torch
+from accelerate import Accelerator
 from commands import ONE, ROOT, changed, comparable, wait_for
 from safetensors import SafetensorError
 from warm import Warm
 
 from comparisons.cli import main
+from comparisons.execution import study
+from comparisons.planning.plan import Plan, make_spec
 from comparisons.storage import leases
 from comparisons.storage.leases import ClaimLost, read_claim
 from comparisons.storage.run_folder import RunFolder, folder_trouble
@@ -43,10 +47,13 @@ import os, sys, time
 from pathlib import Path
 from comparisons.storage import leases
 from comparisons.training.learner import Learner
-lease, pause, apart, meet = (sys.argv.pop(1) for _ in range(4))
+lease, pause, apart, meet, late = (sys.argv.pop(1) for _ in range(5))
 leases.LEASE_SECONDS, leases.HEARTBEAT_SECONDS = float(lease), float(lease) / 4
 if apart == "apart":
-    leases.MARKER = f"held.{os.getpid()}"
+    one_for_all = leases._holder
+    leases._holder = lambda folder, marker, *times: one_for_all(
+        folder, f"{marker}.{os.getpid()}", *times
+    )
 forward = Learner.forward
 def slow(self, *arguments):
     time.sleep(float(pause))
@@ -55,10 +62,12 @@ Learner.forward = slow
 from comparisons.storage import run_folder
 hold = run_folder.hold
 def hold_together(*arguments):
-    if meet:
-        (Path(meet) / str(os.getpid())).touch()
+    here = Path(meet) / str(os.getpid())
+    if meet and not here.exists():
+        here.touch()
         while len(os.listdir(meet)) < 2:
             time.sleep(0.001)
+        time.sleep(float(late))
     return hold(*arguments)
 run_folder.hold = hold_together
 from comparisons.cli import main
@@ -67,11 +76,18 @@ sys.exit(main(sys.argv[1:]))
 
 
 def share(
-    out: Path, lease: float, pause: float, apart: str = "", meet: str | Path = "", study=STUDY
+    out: Path,
+    lease: float,
+    pause: float,
+    apart: str = "",
+    meet: str | Path = "",
+    asked=STUDY,
+    late: float = 0,
 ):
     """Start a study. pause: seconds that each step takes longer. meet: a folder in which two
-    processes wait for each other before their first claim."""
-    return Warm(SHARING, str(lease), str(pause), apart, str(meet), *study, f"--out={out}")
+    processes wait for each other before their first claim, and one `late` seconds longer."""
+    ways = (str(lease), str(pause), apart, str(meet), str(late))
+    return Warm(SHARING, *ways, *asked, f"--out={out}")
 
 
 def begun(process: Warm, out: Path) -> Path:
@@ -128,6 +144,57 @@ def test_of_two_that_begin_at_once_where_locks_exclude_nobody_one_goes_on(tmp_pa
     winner = [p.pid for p in both].index(claim.pid)
     assert "taken over" not in errors[winner]
     assert comparable(out) == undisturbed
+
+
+def test_two_that_share_runs_where_locks_exclude_nobody_lose_none(tmp_path):
+    """Each takes runs from the other: the table and the runs are those of one process alone."""
+    asked = changed(STUDY, "--set=train.steps=6", "--seeds=0,1,2")
+    alone = share(tmp_path / "alone", 60, 0, asked=asked)
+    out, meet = tmp_path / "out", tmp_path / "meet"
+    meet.mkdir()
+    both = [share(out, 60, 0.1, "apart", meet, asked) for _ in range(2)]
+    errors = [p.communicate(timeout=300)[1] for p in (*both, alone)]
+    assert [p.returncode for p in (*both, alone)] == [0, 0, 0], errors
+    assert comparable(out) == comparable(tmp_path / "alone")
+    assert not (out / "set-aside").exists()
+    rows = (out / "results.csv").read_text().splitlines()
+    assert len(rows) == len((tmp_path / "alone" / "results.csv").read_text().splitlines())
+    assert (out / "report.html").exists()
+
+
+def test_whoever_loses_a_run_leaves_it_longer_each_time(tmp_path, monkeypatch):
+    spec = make_spec("maze", "dt_net_recall", "smoke", 0, 40, {})
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.2)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(study, "WAIT_SECONDS", 0.01)
+    tried = []
+
+    def overtaken_four_times(spec, folder, accelerator, report):
+        tried.append(time.monotonic())
+        folder.open()
+        if len(tried) <= 4:
+            take_over(folder)
+        folder.finish(finished(folder))
+
+    plan, accelerator = Plan((spec,)), Accelerator(cpu=True)
+    screen = study.Screen(plan, tmp_path, quiet=True)
+    study._work(plan, tmp_path, "runs", accelerator, screen, overtaken_four_times, True)
+    waited = [after - before for before, after in pairwise(tried)]
+    assert [seconds >= 0.2 * 2**place for place, seconds in enumerate(waited)] == [True] * 4
+
+
+@pytest.mark.slow
+def test_two_that_take_a_run_from_each_other_between_checkpoints_come_to_its_end(tmp_path):
+    """Validations further apart than a lease: whoever loses the run leaves it longer each time."""
+    asked = changed(STUDY, "--set=train.steps=24", "--set=train.validate_every=24")
+    alone = share(tmp_path / "alone", 60, 0, asked=asked)
+    out, meet = tmp_path / "out", tmp_path / "meet"
+    meet.mkdir()
+    both = [share(out, 0.5, 0.5, "apart", meet, asked, late) for late in (0, 5)]
+    errors = [p.communicate(timeout=300)[1] for p in (*both, alone)]
+    assert [p.returncode for p in (*both, alone)] == [0, 0, 0], errors
+    assert "was taken over" in "".join(errors)
+    assert comparable(out) == comparable(tmp_path / "alone")
 
 
 def test_a_process_that_stood_still_finds_its_run_taken_over_and_leaves_it(tmp_path, undisturbed):
