@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
 
 from comparisons.planning.estimate import Load, load_of
@@ -17,7 +16,7 @@ from comparisons.studies.finding import judge
 from foundations.records.result import Result
 from foundations.records.spec import EvaluationSpec, RunSpec, canonical
 from paradigms.base import count_parameters
-from tasks import task_class
+from tasks import needs_data
 
 #: Studies whose claims come before all others, in this order, whatever they cost: networks with
 #: recall on mazes (width 128) and sums (width 400), then what they are compared with.
@@ -77,7 +76,7 @@ def usual_studies(data_dir: Path | None) -> tuple[str, ...]:
         for name in names
         for arm in load_study(name).arms
         for task in arm.tasks
-        if "data_dir" in signature(task_class(task)).parameters
+        if needs_data(task)
     }
     return tuple(name for name in names if data_dir or name not in reading)
 

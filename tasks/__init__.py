@@ -55,6 +55,13 @@ def task_title(name: str) -> str:
     return vars(task_class(name)).get("title") or name
 
 
+def needs_data(name: str) -> bool:
+    """Whether a task has no problems but those of data: it takes a `data_dir`, and is none of those
+    that write such files, which make problems."""
+    found = task_class(name)
+    return "data_dir" in inspect.signature(found).parameters and not found.layouts
+
+
 def load_task(name: str, **options: Any) -> Task:
     """The task of that name. Options are those of its class; ValueError names the allowed ones."""
     cls = task_class(name)

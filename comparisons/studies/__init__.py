@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -266,12 +265,9 @@ def _data_of(tasks: Iterable[str], data_dir: Path | None) -> Overrides:
     """The setting that says where a task's data is: in the folder of data_dir whose name begins
     with the task's. Tasks that make problems make them in studies, too: a published file has too
     few of some difficulties."""
-    from tasks import task_class
+    from tasks import needs_data
 
     if data_dir is None:
         return {}
-    made = {t for t in tasks if task_class(t).layouts}
-    reading = [t for t in tasks if "data_dir" in signature(task_class(t)).parameters]
-    reading = [t for t in reading if t not in made]
-    folders = [folder for t in reading for folder in sorted(data_dir.glob(f"{t}*"))]
+    folders = [folder for t in tasks if needs_data(t) for folder in sorted(data_dir.glob(f"{t}*"))]
     return overrides(task={"data_dir": str(folders[0].resolve())}) if folders else {}

@@ -6,7 +6,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tarfile
-from inspect import signature
 
 import pytest
 from commands import TESTS
@@ -16,7 +15,7 @@ from comparisons.options import make_parser
 from comparisons.planning.plan import make_plan
 from comparisons.studies import STUDIES, plan_studies
 from foundations.records.reading import collect
-from tasks import task_class
+from tasks import needs_data
 
 DATA = TESTS / "data"
 IDS = json.loads((DATA / "run_ids.json").read_text())
@@ -39,16 +38,12 @@ def test_runs_of_other_tasks_are_called_as_before():
     assert found == IDS["default"]["pathfinder,maze quick"]
 
 
-def reads_data(task: str) -> bool:
-    return "data_dir" in signature(task_class(task)).parameters
-
-
 @pytest.mark.parametrize("name", PINNED)
 def test_runs_of_studies_are_called_as_before(name):
     for preset in ("smoke", "quick", "paper"):
         plan, _ = plan_studies([name], preset)
         # But for those of data that a machine may not have.
-        found = [spec.run_id for spec in plan.runs if not reads_data(spec.task)]
+        found = [spec.run_id for spec in plan.runs if not needs_data(spec.task)]
         digest = hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
         assert [len(found), digest] == IDS["studies"][f"{name} {preset}"]
 
