@@ -66,6 +66,8 @@ def tf32_flags() -> tuple[bool, bool]:
     # Asked in the newer of torch's two ways, which never raises; told in the older, which keeps
     # both consistent.
     cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    if not hasattr(cudnn, "conv"):  # before torch 2.9, which has the older way alone
+        return cuda.matmul.allow_tf32, cudnn.allow_tf32
     convolutions = cudnn.conv  # type: ignore[attr-defined]  # torch's stubs leave it out
     return cuda.matmul.fp32_precision == "tf32", convolutions.fp32_precision == "tf32"
 
