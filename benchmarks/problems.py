@@ -12,7 +12,7 @@ from PIL import Image
 from foundations.command import Parser
 from tasks import load_task, task_names
 from tasks.base import Difficulty, Task
-from tasks.export import preview
+from tasks.pictures import preview
 from tasks.sources import MissingData
 
 DOCS = Path(__file__).parents[1] / "docs"
