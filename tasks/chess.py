@@ -169,7 +169,7 @@ class Chess(Task):
         self.source = str(source if data_dir is None else data_dir)
         self.test_all = bool(test_all)
         if data_dir is not None:
-            if not is_here(Path(data_dir).expanduser()):
+            if not is_here(Path(str(data_dir)).expanduser()):
                 raise ValueError(
                     f"data_dir {str(data_dir)!r} has no chess puzzles: easy-to-hard-data's"
                     " chess_data with data.pth, targets.pth and who_moves.pth"

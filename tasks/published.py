@@ -31,7 +31,7 @@ class Published:
 
     def __init__(self, task: str, data_dir: str | Path, wanted: str) -> None:
         self.task = task
-        self.folder = Path(data_dir).expanduser()
+        self.folder = Path(str(data_dir)).expanduser()
         self.wanted = wanted
         self._files: dict[Any, Path] = {}
         self._found: dict[tuple[Difficulty, str], np.ndarray] = {}

@@ -294,7 +294,7 @@ def test_networks_trained_on_one_task_are_tested_on_another_of_the_same_shape(tm
         places = rows.groupby("test_task").difficulty_label.unique().map(set).to_dict()
         assert places == {"pathfinder": {"4", "6"}, "cabc": {"easy", "hard"}}, paradigm
     page = (tmp_path / "report.html").read_text()
-    assert "pathfinder tested on cabc" in page
+    assert "Pathfinder tested on cabc" in page
     command = json.loads(next((tmp_path / "runs").glob("*/result.json")).read_text())["command"]
     assert "--transfer pathfinder:cabc" in command
 
