@@ -87,7 +87,7 @@ def test_a_network_is_trained_on_a_mixture_and_tested_on_each_of_its_axes(tmp_pa
     pd.testing.assert_frame_equal(own, again)
     page = (tmp_path / "report.html").read_text()
     assert "trained on mazes (mix=plain+loops)" in page
-    assert "trained on maze (default options)" in page
+    assert "trained on mazes (default options)" in page
 
 
 def mixed_runs(out) -> list[str]:
