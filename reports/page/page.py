@@ -14,11 +14,10 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.figures import answer_frames, drawing
+from reports.figures import drawing
 from reports.figures import styles as looks
-from reports.figures.answer_frames import AnswerFrames, PerturbedFrames
 from reports.figures.catalogue import overview, section_figures
-from reports.figures.examples import ROW, Example, read_examples
+from reports.figures.examples import ROW
 from reports.figures.figure_model import Figure
 from reports.figures.reach import reach
 from reports.figures.styles import Style, styles_of
@@ -30,11 +29,12 @@ from reports.page.aggregates import aggregates_table, profiles
 from reports.page.axes import axes_parts
 from reports.page.cite import citation
 from reports.page.ledger import Ledger, read_ledger
+from reports.page.pictures import pictures, side_by_side
 from reports.page.probe_table import probe_part
 from reports.page.runs import configurations
 from reports.page.search import search_table
-from reports.read.formats import listed, percent, plural
-from reports.read.load import Records, Run
+from reports.read.formats import listed, percent
+from reports.read.load import Records
 from reports.read.rules import RULES, interval_note, main_rule
 from reports.read.sections import Section, sections, sections_by_study
 from reports.read.stored import items
@@ -43,7 +43,6 @@ Part = dict[str, Any]  # what the template reads
 _TEMPLATES = Path(__file__).parents[1] / "templates"
 MOST_OPEN = 6  # sections that a page shows unfolded
 MOST_KEYS = 12  # paradigms whose names stand at the top; of more, each figure names its own
-MOST_BESIDE = 4  # networks that answer one problem side by side
 LARGEST_PLAIN = 8192  # bytes of a CSV file that stands in the page as it is
 
 
@@ -62,6 +61,7 @@ def render(records: Records) -> str:
         details[i] if detailed is shown else _answer_part(s, records, styles, places[s.task])
         for i, s in enumerate(shown)
     ]
+    axes, search = axes_parts(records, styles), search_table(records.folder, notes)
     for beside in [part["beside"] for part in parts if part["beside"]][:1]:
         beside["first"] = True  # it stands at the top of the page
     maps = [(part["id"], part["map"]) for part in parts if part["map"]]
@@ -79,18 +79,18 @@ def render(records: Records) -> str:
         maps=maps,
         advice=_advice(maps),
         wide=len(details) > MOST_OPEN,
-        contents=_contents(details, maps, ledger is not None),
+        contents=_contents(details, maps, ledger is not None, axes, search),
         summary_columns=COLUMNS,
         parts=parts,
         details=details,
-        axes=axes_parts(records, styles),
+        axes=axes,
         configurations=configurations(records, shown, styles),
         colours=[style.colour for style in styles.values()],
         families=[style.family for style in styles.values()],
         many=len(styles) > MOST_KEYS,
         citation=citation(_versions(records)),
         ledger=ledger,
-        search=search_table(records.folder, notes),
+        search=search,
         notes=notes,
         remarks=records.remarks,
         rule=RULES[main_rule(records.rows)],
@@ -111,13 +111,21 @@ def _advice(maps: Sequence[tuple[str, Map]]) -> list[tuple[str, list[tuple[str, 
     ]
 
 
-def _contents(parts: Sequence[Part], maps: Sequence[object], claims: bool) -> list[tuple[str, str]]:
+def _contents(
+    parts: Sequence[Part],
+    maps: Sequence[object],
+    claims: bool,
+    axes: Sequence[Part],
+    search: Sequence[Part],
+) -> list[tuple[str, str]]:
     """Sections of the page by id, in its order."""
     return [
         ("answer", "The answer"),
         *([("map", "Who is ahead where")] if maps else []),
         *([("ledger", "Claims")] if claims else []),
         *((part["id"], part["name"]) for part in parts),
+        *((part["id"], f"Other axes: {part['task']}") for part in axes),
+        *([("search", "Search")] if search else []),
         ("runs", "Runs"),
         ("left-out", "Left out"),
         ("methods", "Methods"),
@@ -218,7 +226,7 @@ def _answer_part(section: Section, records: Records, styles: dict[str, Style], p
         "summary": summary(section),
         "map": who_wins(section),
         "goal": percent(section.goal),
-        "beside": _side_by_side(section, records.runs, styles),
+        "beside": side_by_side(section, records.runs, styles),
     }
 
 
@@ -251,7 +259,7 @@ def _section_part(
         "figures": figures,
         "probes": probes,
         "inside": _inside(figures, bool(probes)),
-        "pictures": _pictures(section, runs, styles, notes),
+        "pictures": pictures(section, runs, styles, notes),
     }
 
 
@@ -263,105 +271,3 @@ def _inside(figures: dict[str, Figure], probed: bool) -> str:
         ("probes of the networks' internals", probed),
     )
     return listed([words for words, shown in there if shown], 3).capitalize()
-
-
-def _pictures(
-    section: Section, runs: dict[str, Run], styles: dict[str, Style], notes: list[str]
-) -> list[Part]:
-    """Per series the examples of its first run that has any, at the trained and a harder
-    difficulty."""
-    trained = section.trained
-    harder = [d for d in section.difficulties if not trained or d > trained[0]]
-    levels = list(dict.fromkeys([*trained, *harder[:1], *harder[-1:]]))
-    shown: dict[str, Part] = {}
-    order = section.series.index
-    for series, run_id in sorted(section.owners(), key=lambda owner: order(owner[0])):
-        if run_id not in runs or series in shown:
-            continue
-        examples, frames, perturbed = _stored_pictures(runs[run_id], levels, section, notes)
-        if examples:
-            shown[series] = {
-                "series": series,
-                "index": styles[series].index,
-                "run": run_id,
-                "examples": [_example_part(e, section) for e in examples],
-                "frames": [{"place": section.place(f.level), "frames": f} for f in frames],
-                "perturbed": perturbed,
-            }
-    return list(shown.values())
-
-
-def _side_by_side(section: Section, runs: dict[str, Run], styles: dict[str, Style]) -> Part | None:
-    """The same problem as each network answers it, of the hardest difficulty that at least two have
-    stored: up to `MOST_BESIDE`, those that solve most there, at least one of each family."""
-    for level in reversed(section.difficulties):
-        found: dict[str, AnswerFrames] = {}
-        for series, run_id in section.owners():
-            examples = runs[run_id].examples if run_id in runs else None
-            if series in found or examples is None:
-                continue
-            try:
-                frames = answer_frames.read_first(examples, level)
-            except ValueError:  # said where the run's other pictures are read
-                continue
-            if frames:
-                found[series] = frames
-        if len(found) > 1:
-            return _beside(section, level, found, styles)
-    return None
-
-
-def _beside(
-    section: Section, level: float, found: dict[str, AnswerFrames], styles: dict[str, Style]
-) -> Part:
-    cells = {series: section.cell(series, level) for series in found}
-    ranked = sorted(found, key=lambda s: -(cell.mean if (cell := cells[s]) else -1.0))
-    best = {section.recurrent.get(s): s for s in reversed(ranked)}
-    shown = list(dict.fromkeys([*best.values(), *ranked]))[:MOST_BESIDE]
-    shown.sort(key=ranked.index)
-    return {
-        "place": f"{section.name}, {section.place(level)}",
-        "first": False,
-        "iterations": sorted({i for series in shown for i in found[series].iterations}),
-        "films": [
-            {"series": s, "index": styles[s].index, "frames": found[s],
-             "solves": percent(cell.mean) if (cell := cells[s]) else ""}
-            for s in shown
-        ],
-    }  # fmt: skip
-
-
-def _stored_pictures(
-    run: Run, levels: list[float], section: Section, notes: list[str]
-) -> tuple[list[Example], list[AnswerFrames], list[PerturbedFrames]]:
-    """Examples, answer frames and those after perturbations, at each level from the first of the
-    network's tests that holds any."""
-    examples: list[Example] = []
-    frames: list[AnswerFrames] = []
-    perturbed: list[PerturbedFrames] = []
-    left = levels
-    for test in run.tests or (run,):
-        if test.examples is None or not left:
-            continue
-        try:
-            more = (
-                read_examples(test.examples, left),
-                answer_frames.read_frames(test.examples, left),
-            )
-            perturbed = perturbed or answer_frames.read_perturbed(test.examples, left, section)
-        except ValueError as error:
-            notes.append(f"runs/{test.run_id}: {error}; its pictures are left out.")
-            continue
-        examples, frames = examples + more[0], frames + more[1]
-        left = [d for d in left if d not in {e.level for e in more[0]}]
-    by_level = {d: i for i, d in enumerate(levels)}
-    examples.sort(key=lambda e: by_level[e.level])
-    frames.sort(key=lambda f: by_level[f.level])
-    return examples, frames, perturbed
-
-
-def _example_part(example: Example, section: Section) -> Part:
-    state = "solved" if example.solved else "unsolved"
-    wrong = f", {plural(example.wrong_sites, 'site')} wrong" if example.wrong_sites else ""
-    title = f"{section.place(example.level)}: {state}{wrong}"
-    return {"state": state, "title": title, "example": example}
