@@ -182,10 +182,7 @@ class ContourFiles(Published):
         return _level(self.files[difficulty], self.columns)
 
     def find(self, difficulty: Difficulty, split: str) -> np.ndarray:
-        hashed = self._level(difficulty).hashed
-        if self.test_all and split == "test":
-            return np.arange(len(hashed))
-        return split_places(hashed, split)
+        return split_places(self._level(difficulty).hashed, split, test_all=self.test_all)
 
     def read(self, difficulty: Difficulty, at: np.ndarray) -> Batch:
         level = self._level(difficulty)
