@@ -28,6 +28,7 @@ class Effect:
     high: float
     level: float
     bars: tuple[float, ...] = ()
+    each: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

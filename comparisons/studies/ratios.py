@@ -52,9 +52,9 @@ def _needs_less(
         )
         sure = [all(need[seed][1] for seed in seeds) for need in needs]
         verdict = judged(high < 1 and sure[0], low >= 1 and sure[1])
-        return Finding(
-            verdict, rule, (*numbers, said), Effect("ratio", value, low, high, level, (1.0,))
-        )
+        each = tuple(map(float, a / b))
+        effect = Effect("ratio", value, low, high, level, (1.0,), each)
+        return Finding(verdict, rule, (*numbers, said), effect)
 
     return check
 
@@ -112,7 +112,8 @@ def takes_longer(slow: RunSelector, quick: RunSelector, times: float) -> Check:
         ratios = [a[seed] / b[seed] for seed in timed]
         said = f"ratios {', '.join(f'{r:.1f}' for r in ratios)}"
         middle = float(np.exp(np.mean(np.log(ratios))))
-        effect = Effect("ratio", middle, min(ratios), max(ratios), level)
+        ends = min(ratios), max(ratios)
+        effect = Effect("ratio", middle, *ends, level, each=tuple(ratios))
         verdict = judged(min(ratios) >= times, max(ratios) < times)
         return Finding(verdict, rule, (*numbers, said), effect)
 

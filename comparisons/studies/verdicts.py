@@ -127,7 +127,8 @@ def _against_bar(
         low, high = _interval(side, two_sided(level))
         mean = float(np.mean([*side.accuracy.values()]))
         bounds = f"bounds {percent(low)} and {percent(high)}, each at {100 * level:.3g} %"
-        effect = Effect("accuracy", mean, low, high, level, (bar,))
+        each = tuple(map(float, side.accuracy.values()))
+        effect = Effect("accuracy", mean, low, high, level, (bar,), each)
         return Finding(judged(*decide(low, high)), rule, (*numbers, bounds), effect)
 
     return check
@@ -217,7 +218,8 @@ def _compared(
             numbers = (*numbers, f"the two sides were made in unlike ways: {sides}")
         if stopped := guard([a, b], rule, numbers):
             return stopped
-        if len(set(a.accuracy) & set(b.accuracy)) < FEWEST_SEEDS:
+        both = sorted(set(a.accuracy) & set(b.accuracy))
+        if len(both) < FEWEST_SEEDS:
             return Finding(INCONCLUSIVE, rule, (*numbers, "the two sides have other seeds"))
         same = _problems(first) == _problems(second)
         apart = _difference(a, b, same, two_sided(level))
@@ -227,7 +229,8 @@ def _compared(
             f" {'paired' if apart.paired else 'unpaired'}; p = {apart.p:.2g}; Cohen's"
             f" h = {apart.effect:.2f})"
         )
-        effect = Effect("difference", apart.mean, apart.low, apart.high, level, bars)
+        each = tuple(float(a.accuracy[seed] - b.accuracy[seed]) for seed in both)
+        effect = Effect("difference", apart.mean, apart.low, apart.high, level, bars, each)
         return Finding(judged(*decide(apart)), rule, (*numbers, said), effect)
 
     return check

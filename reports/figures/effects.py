@@ -13,13 +13,14 @@ _WIDTH, _HEIGHT, _MARGIN = 220, 26, 8
 
 
 def effect_svg(effect: Entry) -> str:
-    """A dot with its interval, and a diamond at each bar, on an axis from -100 to +100 points (a
-    difference), 0 to 100 % (an accuracy or a share) or over powers of ten (a ratio). Empty where
-    nothing was measured."""
+    """A dot with its interval, small ones for single seeds, and a diamond at each bar, on an axis
+    from -100 to +100 points (a difference), 0 to 100 % (an accuracy or a share) or over powers of
+    ten (a ratio). Empty where nothing was measured."""
     value, low, high = (number(effect.get(key)) for key in ("value", "low", "high"))
     bars = [bar for bar in map(number, items(effect.get("bars"))) if math.isfinite(bar)]
+    each = [seed for seed in map(number, items(effect.get("each"))) if math.isfinite(seed)]
     kind = str(effect.get("kind", ""))
-    known = [v for v in (value, low, high, *bars) if math.isfinite(v)]
+    known = [v for v in (value, low, high, *bars, *each) if math.isfinite(v)]
     if not math.isfinite(value) or (kind == "ratio" and min(known) <= 0):
         return ""
     start, end, ends, zero = _axis(kind, known)
@@ -41,6 +42,8 @@ def effect_svg(effect: Entry) -> str:
         parts.append(f'<path class="zero" d="M{at(zero)} 2V16"/>')
     parts += [f'<path class="bar" d="M{at(b)} 3l5 6l-5 6l-5-6Z"/>' for b in bars]
     parts.append(f'<path class="span" d="M{at(low)} 9H{at(high)}"/>')
+    if each:
+        parts.append(f'<path class="seeds" d="{"".join(f"M{at(seed)} 9h0" for seed in each)}"/>')
     parts.append(f'<circle class="found" cx="{at(value)}" cy="9" r="3.5"/>')
     places = ((_MARGIN, "start", ends[0]), (_WIDTH - _MARGIN, "end", ends[1]))
     parts += [f'<text x="{x}" y="25" text-anchor="{how}">{text}</text>' for x, how, text in places]

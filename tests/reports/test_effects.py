@@ -37,6 +37,15 @@ def test_what_is_against_and_what_is_for_lie_apart(kind, size):
     assert sides[0] + sides[1] == pytest.approx(220, abs=0.2)
 
 
+@given(KINDS, st.lists(st.floats(0.01, 1), min_size=1, max_size=9))
+def test_every_seed_has_a_dot(kind, each):
+    effect = {"kind": kind, "value": each[0], "low": each[0], "high": each[0], "each": each}
+    dots = re.search(r'class="seeds" d="([^"]+)"', effect_svg(effect))[1]
+    places = [float(x) for x in re.findall(r"M([\d.]+) 9h0", dots)]
+    assert len(places) == len(each)
+    assert places[0] == place(effect_svg(effect))
+
+
 def test_it_says_in_words_what_it_shows():
     effect = {"kind": "difference", "value": 0.235, "low": 0.1, "high": 0.37, "bars": [0.25]}
     said = "+23.5 points (+10.0 points to +37.0 points), held against +25.0 points"

@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 
 import commands
+import numpy as np
 import pytest
 from made_results import MadeUp
 
@@ -34,6 +35,9 @@ def test_every_own_claim_finds_its_five_seeds(preset):
         for where, planned in evidence.found.items():
             assert planned == (10, 11, 12, 13, 14), (claim.id, where)
         assert all(part.effect is not None for part in finding.each), (claim.id, finding)
+        for effect in (part.effect for part in finding.each):
+            if effect.kind in ("accuracy", "difference") and effect.each:
+                assert np.mean(effect.each) == pytest.approx(effect.value), "of its seeds"
 
 
 def test_arms_differ_in_what_a_claim_is_about_alone():
