@@ -1,7 +1,7 @@
 """A figure as data: a few panels of lines over labelled axes.
 
-`drawing` makes the static picture of it, the page's script the one that answers to the mouse,
-`paper` the files for print; all from this one description.
+`drawing` makes the page's picture of it and the numbers that answer to the mouse, `paper` the files
+for print; all from this one description.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ import pandas as pd
 
 from reports.read.sections import is_recurrent
 
-#: Plotly's names, and outlines in a box of -1..1.
+#: Names, and outlines in a box of -1..1.
 MARKERS = [
     ("circle", "M1 0A1 1 0 1 1-1 0A1 1 0 1 1 1 0Z"),
     ("square", "M-.9-.9H.9V.9H-.9Z"),

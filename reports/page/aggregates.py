@@ -40,10 +40,12 @@ def scores_of(section: Section) -> dict[str, Scores]:
     return found
 
 
-def aggregates_table(section: Section, styles: dict[str, Style]) -> list[dict[str, Any]]:
+def aggregates_table(
+    section: Section, scores: dict[str, Scores], styles: dict[str, Style]
+) -> list[dict[str, Any]]:
     """By series the interquartile mean and, against the other family's best by it, the probability
-    of improvement; nothing where fewer than two networks have seeds enough."""
-    scores = scores_of(section)
+    of improvement; nothing where fewer than two networks have seeds enough. scores: of
+    `scores_of`."""
     if len(scores) < 2:
         return []
     means = {series: float(interquartile_mean(each)) for series, each in scores.items()}
@@ -72,10 +74,9 @@ def aggregates_table(section: Section, styles: dict[str, Style]) -> list[dict[st
     return rows
 
 
-def profiles(section: Section, key: str) -> Figure | None:
+def profiles(section: Section, scores: dict[str, Scores], key: str) -> Figure | None:
     """Which share of runs and difficulties is solved to more than each share of problems; none
-    where fewer than two networks have seeds enough."""
-    scores = scores_of(section)
+    where fewer than two networks have seeds enough. scores: of `scores_of`."""
     if len(scores) < 2:
         return None
     lines = []

@@ -25,7 +25,7 @@ from reports.narrative.answer import answer
 from reports.narrative.summary import COLUMNS, summary
 from reports.narrative.who_wins import Map, advice, who_wins
 from reports.page import tables
-from reports.page.aggregates import aggregates_table, profiles
+from reports.page.aggregates import aggregates_table, profiles, scores_of
 from reports.page.axes import axes_parts
 from reports.page.cite import citation
 from reports.page.ledger import Ledger, read_ledger
@@ -235,7 +235,8 @@ def _section_part(
 ) -> Part:
     only, home, runs = section.only, section.home, records.runs
     figures = section_figures(section, runs, prefix)
-    if profile := profiles(section, f"{prefix}-profile"):
+    scores = scores_of(section)
+    if profile := profiles(section, scores, f"{prefix}-profile"):
         figures["profile"] = profile
     probes = probe_part(section, records, styles, notes)
     return _answer_part(section, records, styles, prefix) | {
@@ -250,7 +251,7 @@ def _section_part(
         "rules": tables.rules_table(section, styles),
         "intervals": interval_note(section.best),
         "oracle": bool((section.main["exit_rule"] == "oracle").any()),
-        "aggregates": aggregates_table(section, styles),
+        "aggregates": aggregates_table(section, scores, styles),
         "compute": tables.compute_table(section, styles),
         "answered_at": "" if home is None else section.place(home),
         "speed": tables.speed_table(section, styles),

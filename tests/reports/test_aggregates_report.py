@@ -24,7 +24,7 @@ def test_they_are_of_the_accuracies_by_run_and_difficulty(several):
     for section in sections(records.rows):
         scores = scores_of(section)
         assert set(scores) == set(section.series)
-        rows = {row["series"]: row for row in aggregates_table(section, styles)}
+        rows = {row["series"]: row for row in aggregates_table(section, scores_of(section), styles)}
         for series, mine in scores.items():
             assert mine.shape == (3, len(section.difficulties))
             means = [section.cell(series, d).mean for d in section.difficulties]
@@ -34,7 +34,7 @@ def test_they_are_of_the_accuracies_by_run_and_difficulty(several):
             assert section.recurrent[row["over"]] != section.recurrent[series]
             theirs = scores[row["over"]]
             assert row["chance_value"] == pytest.approx(probability_of_improvement(mine, theirs))
-        figure = profiles(section, "profile")
+        figure = profiles(section, scores_of(section), "profile")
         for line in figure.panels[0].lines:
             assert np.all(np.diff(line.y) <= 0), "fewer are above a higher share"
             ends = zip(line.low, line.y, line.high, strict=True)
@@ -47,6 +47,6 @@ def test_networks_of_few_seeds_have_none(small):
     styles = styles_of(records.rows)
     for section in sections(records.rows):
         assert scores_of(section) == {}
-        assert aggregates_table(section, styles) == []
-        assert profiles(section, "profile") is None
+        assert aggregates_table(section, scores_of(section), styles) == []
+        assert profiles(section, scores_of(section), "profile") is None
     assert "interquartile mean" not in page_of(small)
