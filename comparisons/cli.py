@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +21,9 @@ from foundations.plugins import blamed, load_plugins
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from comparisons.planning.overrides import Overrides
     from comparisons.planning.plan import Plan
     from foundations.records.spec import RunSpec
 
@@ -39,8 +41,8 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
     if not tasks or not paradigms:
         raise ValueError("--tasks and --paradigms need at least one name each")
     if options.data_dir:
-        data_dir = str(Path(options.data_dir).resolve())
-        settings = extended(settings, {("task", "data_dir"): data_dir})
+        data = _data_of(tasks, [name for _, name in options.transfer], Path(options.data_dir))
+        settings = extended(settings, data)
     request = Request(
         tasks=tasks,
         paradigms=paradigms,
@@ -52,6 +54,27 @@ def make_request(options: argparse.Namespace) -> tuple[Request, str]:
         match=options.match,
     )
     return request, title
+
+
+def _data_of(tasks: Sequence[str], tested: Sequence[str], folder: Path) -> Overrides:
+    """Say where the data lie of tasks that have no problems but those of data: in a folder of
+    their name in this one or, where one task alone is to be trained on such, here. Where there is
+    no such task, the setting by which the others read published files: those are other runs."""
+    from tasks import needs_data
+    from tasks.places import set_data_place, set_data_places
+
+    reading = [task for task in tasks if needs_data(task)]
+    if not reading:
+        return {("task", "data_dir"): str(folder.resolve())}
+    lacking = [t for t in reading if t not in set_data_places(folder, (*reading, *tested))]
+    if lacking and len(reading) > 1:
+        raise ValueError(
+            f"--data-dir {folder} has no folder whose name begins with {lacking[0]}, as it must"
+            " have where several tasks read data"
+        )
+    for task in lacking:
+        set_data_place(task, folder)
+    return {}
 
 
 def _check_brought(options: argparse.Namespace, by: str) -> None:
@@ -164,7 +187,11 @@ def main(argv: list[str] | None = None) -> int:
             from comparisons.execution.tracking import check_tracker
 
             check_tracker(options.track)
+        from comparisons.storage.begun import as_begun
+
         out = options.out or Path("runs") / plan.runs[0].preset
+        plan = replace(plan, runs=as_begun(plan.runs, out))
+        of_study = {name: as_begun(runs, out) for name, runs in of_study.items()}
         if options.dry_run:
             return _dry_run(plan, out, options)
         usable_folder(out)
@@ -251,7 +278,7 @@ def _until_decided(
         raise LaunchError("--until-decided starts its own workers: start it with python alone")
     preset = options.preset or DEFAULT_PRESET
     data = Path(options.data_dir) if options.data_dir else None
-    planned = planner(preset, settings_of(options), data)
+    planned = planner(preset, settings_of(options), data, out)
     unfinished = []
 
     def run(plan: Plan, of_study: Mapping[str, tuple[RunSpec, ...]]) -> int:

@@ -177,7 +177,10 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--data-dir",
         metavar="FOLDER",
-        help="a task's own data (for the tasks that read any): --set task.data_dir=...",
+        help=(
+            "where the data of tasks that read any lie (a folder for each, or the one folder); "
+            "for others: published files, as --set task.data_dir=..."
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from foundations.errors import unknown_name
 from foundations.registry import Registry
+from tasks.places import data_place
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -63,12 +64,18 @@ def needs_data(name: str) -> bool:
 
 
 def load_task(name: str, **options: Any) -> Task:
-    """The task of that name. Options are those of its class; ValueError names the allowed ones."""
+    """The task of that name. Options are those of its class; ValueError names the allowed ones.
+
+    A task that has no problems but those of data reads `places.data_place` unless an option says
+    where they lie.
+    """
     cls = task_class(name)
     allowed = list(inspect.signature(cls).parameters)
     for option in options:
         if option not in allowed:
             raise unknown_name(f"option of task {name}", option, allowed)
+    if (place := data_place(name)) and needs_data(name):
+        options.setdefault("data_dir", place)
     task = cls(**options)
     if not hasattr(task, "spec"):
         raise TASKS.wrong(name, "has no spec")

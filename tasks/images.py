@@ -328,8 +328,8 @@ def _emnist_online(split: str) -> Pictures:
 
     cache = os.environ.get("TORCH_HOME", os.path.join("~", ".cache", "torch"))
     root = Path(cache).expanduser() / "datasets"
-    raw = root / "EMNIST" / "raw"
-    if not raw.is_dir() and not reachable(EMNIST.url):
+    raw = Path(cache) / "datasets" / "EMNIST" / "raw"
+    if not raw.expanduser().is_dir() and not reachable(EMNIST.url):
         raise MissingData(
             f"EMNIST is out of reach; download {EMNIST.url} and unpack its emnist-balanced-*-ubyte"
             f" files into {raw}, or name a folder of train*.parquet and test*.parquet with"

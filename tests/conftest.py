@@ -15,6 +15,7 @@ from hypothesis import settings
 from made_records import make_records
 
 from comparisons.execution.workers import cores
+from tasks.places import variable
 
 # Timings on a shared machine say nothing about correctness. The same inputs each time, so that a
 # failure is of the change and can be repeated; others are drawn with --hypothesis-profile=random
@@ -42,6 +43,15 @@ _own_cores()
 @pytest.fixture(autouse=True, scope="session")
 def _few_threads():
     torch.set_num_threads(min(2, torch.get_num_threads(), cores()))
+
+
+@pytest.fixture(autouse=True)
+def _no_data_places(monkeypatch):
+    """What a test says about where data lie is forgotten after it."""
+    with monkeypatch.context() as patch:
+        for task in ("cifar10", "svhn", "emnist"):
+            patch.setenv(variable(task), "")
+        yield
 
 
 @pytest.fixture

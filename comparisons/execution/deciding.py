@@ -17,6 +17,7 @@ from pathlib import Path
 from comparisons.planning.estimate import PLAIN_SPEED, load_of
 from comparisons.planning.overrides import Overrides
 from comparisons.planning.plan import Plan
+from comparisons.storage.begun import as_begun
 from comparisons.storage.run_folder import RunFolder
 from comparisons.studies import Claim, load_study, plan_studies
 from comparisons.studies.evidence import Evidence
@@ -48,8 +49,10 @@ class Standing:
         return self.finding.verdict in TOLD
 
 
-def planner(preset: str, settings: Overrides, data_dir: Path | None) -> Planned:
-    """Plans of studies, each made once."""
+def planner(
+    preset: str, settings: Overrides, data_dir: Path | None, out: Path | None = None
+) -> Planned:
+    """Plans of studies, each made once. out: the results folder that they are for."""
     made: dict[tuple[str, int], tuple[Plan, tuple[RunSpec, ...]]] = {}
 
     def planned(name: str, seeds: int) -> tuple[Plan, tuple[RunSpec, ...]]:
@@ -57,7 +60,7 @@ def planner(preset: str, settings: Overrides, data_dir: Path | None) -> Planned:
             first = load_study(name).first_seed
             chosen = tuple(range(first, first + seeds))
             plan, runs = plan_studies([name], preset, chosen, settings, data_dir)
-            made[name, seeds] = plan, runs[name]
+            made[name, seeds] = plan, as_begun(runs[name], out) if out else runs[name]
         return made[name, seeds]
 
     return planned

@@ -41,6 +41,11 @@ class Request:
     match: str = "samples"
     recipes: Mapping[str, Overrides] = field(default_factory=dict)
 
+    @property
+    def all_tasks(self) -> tuple[str, ...]:
+        """The tasks that are trained on, and those that are tested on alone."""
+        return (*self.tasks, *(target for _, target in self.transfer))
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from comparisons.planning.plan import make_spec
 from comparisons.planning.presets import task_preset
 from foundations.plugins import loaded
 from foundations.records.spec import RunSpec
+from tasks.places import data_place
 
 
 def repeat_command(spec: RunSpec) -> str:
@@ -53,6 +55,7 @@ def repeat_command(spec: RunSpec) -> str:
         f"--preset {spec.preset}",
         f"--seeds {spec.seed}",
         f"--train-samples {spec.train_samples}",
+        *_data_option(spec),
     ]
     for group, mine, theirs in groups:
         parts += [
@@ -65,3 +68,16 @@ def repeat_command(spec: RunSpec) -> str:
 
 def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+
+
+def _data_option(spec: RunSpec) -> list[str]:
+    """Where the data of the run's tasks lie on this machine, which is no part of the run."""
+    from tasks import needs_data
+
+    tasks = {spec.task: spec.task_options, **spec.evaluation.transfer}
+    reading = [name for name, said in tasks.items() if "data_dir" not in said and needs_data(name)]
+    places = [Path(found) for name in reading if (found := data_place(name))]
+    if not places:
+        return []
+    alone = len(places) == 1 and spec.task in reading
+    return [f"--data-dir {shlex.quote(str(places[0] if alone else places[0].parent))}"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comparisons.planning.overrides import Overrides, extended, overrides
+from comparisons.planning.overrides import Overrides, extended
 from comparisons.planning.plan import Plan, Request, make_plan
 from comparisons.studies.earlier import earlier
 from foundations.errors import unknown_name
@@ -228,9 +228,11 @@ def plan_studies(
     whose data is not here are left out by name.
 
     settings: of --set, added to every request. data_dir: a folder with a folder for each
-    task that reads data, named after it.
+    task that has no problems but those of data, named after it (`tasks.places`); the others make
+    their own.
     ValueError where nothing is left.
     """
+    from tasks.places import set_data_places
     from tasks.sources import MissingData
 
     runs: dict[str, RunSpec] = {}
@@ -240,8 +242,9 @@ def plan_studies(
     for name in names:
         of_study[name] = ()
         for request in load_study(name).requests(preset):
-            more = extended(settings or {}, _data_of(request.tasks, data_dir))
-            more = extended(request.settings, more)
+            if data_dir is not None:
+                set_data_places(data_dir, request.all_tasks)
+            more = extended(request.settings, settings or {})
             request = replace(request, seeds=seeds or request.seeds, settings=more)
             missing = next((unreachable[t] for t in request.tasks if t in unreachable), "")
             try:
@@ -259,15 +262,3 @@ def plan_studies(
     if not runs:
         raise ValueError("; ".join(skipped))
     return Plan(tuple(runs.values()), tuple(dict.fromkeys(skipped))), of_study
-
-
-def _data_of(tasks: Iterable[str], data_dir: Path | None) -> Overrides:
-    """The setting that says where a task's data is: in the folder of data_dir whose name begins
-    with the task's. Tasks that make problems make them in studies, too: a published file has too
-    few of some difficulties."""
-    from tasks import needs_data
-
-    if data_dir is None:
-        return {}
-    folders = [folder for t in tasks if needs_data(t) for folder in sorted(data_dir.glob(f"{t}*"))]
-    return overrides(task={"data_dir": str(folders[0].resolve())}) if folders else {}

@@ -7,8 +7,10 @@ import pytest
 from made_results import MadeUp, made_up
 
 from comparisons.planning.presets import PRESETS
-from comparisons.studies import ALL, _data_of, load_study, plan_studies, studies_named
+from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from comparisons.studies.finding import INCONCLUSIVE, NOT_RUN, REPRODUCED, judge
+from tasks import load_task
+from tasks.places import set_data_places, variable
 
 #: Claims, or parts, that no run of a preset tells, by the reason that is said.
 ABSENT = {
@@ -114,10 +116,15 @@ def test_wider_parts_are_not_needed_to_reproduce_a_claim():
     assert [part.verdict for part in finding.each] == [REPRODUCED] * 4
 
 
-def test_studies_read_images_of_a_folder_and_make_their_mazes(tmp_path):
-    for name in ("cifar10", "maze_data_train_9", "prefix_sums_data", "pathfinder32", "chess_data"):
+def test_studies_read_images_of_a_folder_and_make_their_mazes(tmp_path, monkeypatch):
+    for name in ("cifar10", "emnist_balanced", "maze_data_train_9"):
         (tmp_path / name).mkdir()
-    for name in ("maze", "prefix_sums", "pathfinder", "chess"):
-        assert _data_of([name], tmp_path) == {}
-    found = {("task", "data_dir"): str((tmp_path / "cifar10").resolve())}
-    assert _data_of(["cifar10"], tmp_path) == found
+    monkeypatch.setenv(variable("maze"), "")
+    assert set_data_places(tmp_path, ["cifar10", "emnist", "svhn", "maze"]) == [
+        "cifar10", "emnist", "maze",
+    ]  # fmt: skip
+    assert load_task("cifar10").data_dir == str((tmp_path / "cifar10").resolve())
+    assert load_task("emnist").data_dir == str((tmp_path / "emnist_balanced").resolve())
+    assert load_task("svhn").data_dir is None
+    maze = load_task("maze")  # a task that can make problems reads files only where it is told to
+    assert maze.sample(9, 1).inputs.shape == (1, 3, 11, 11)

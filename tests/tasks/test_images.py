@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import commands
@@ -11,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
+from foundations.records.spec import RunSpec
 from tasks import load_task, sources
 from tasks.images import Cifar10
+from tasks.places import set_data_place
 
 SHARED = commands.SHARED / "data"
 SPLITS = ("train", "validation", "test")
@@ -262,9 +266,45 @@ def test_a_study_of_pictures_in_a_folder_ends_and_says_how_to_repeat_it(
     assert main(options) == 0
     (path,) = (tmp_path / "out" / "runs").glob("*/result.json")
     result = json.loads(path.read_text())
-    assert f"--set task.data_dir={picture_folder}" in result["command"]
+    assert f"--data-dir {picture_folder}" in result["command"]
     assert f"--set transfer.data_dir={picture_folder}" in result["command"]
     assert {row["test_task"] for row in result["rows"]} == {"cifar10", "svhn"}
     assert main([*result["command"].split()[2:], f"--out={tmp_path / 'again'}"]) == 0
     (again,) = (tmp_path / "again" / "runs").glob("*/result.json")
     assert again.parent.name == path.parent.name, "the same run"
+
+
+def test_a_run_is_the_same_one_wherever_its_data_lie(picture_folder, offline, tmp_path, capsys):
+    from comparisons.cli import main
+
+    shutil.copytree(picture_folder, tmp_path / "elsewhere" / "cifar10")
+    options = ["--preset=smoke", "--tasks=cifar10", "--paradigms=resnet_bn", "--set=train.steps=2"]
+    options.append(f"--out={tmp_path / 'out'}")
+    assert main([*options, f"--data-dir={picture_folder}"]) == 0
+    capsys.readouterr()
+    assert main([*options, f"--data-dir={tmp_path / 'elsewhere'}"]) == 0
+    assert "already there: 1 of 1 run" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
+    (spec,) = (tmp_path / "out" / "runs").glob("*/spec.json")
+    assert str(tmp_path) not in spec.read_text(), "a record names no folder of this machine"
+
+
+def test_what_was_begun_when_runs_were_called_by_where_their_data_lay_goes_on(tmp_path):
+    from comparisons.storage.begun import as_begun
+    from comparisons.storage.run_folder import RunFolder
+
+    set_data_place("cifar10", tmp_path)
+    new, other = RunSpec("cifar10", "resnet_bn", 1, 90), RunSpec("maze", "dt_net", 9, 90)
+    older = replace(new, task_options={"data_dir": str(tmp_path)})
+    assert as_begun([new, other], tmp_path) == (new, other)
+    RunFolder(tmp_path, older).path.mkdir(parents=True)
+    assert as_begun([new, other], tmp_path) == (older, other)
+    RunFolder(tmp_path, new).path.mkdir()
+    assert as_begun([new], tmp_path) == (new,)
+
+
+def test_several_tasks_that_read_data_need_a_folder_each(picture_folder, capsys):
+    from comparisons.cli import main
+
+    assert main(["--tasks=cifar10,svhn", f"--data-dir={picture_folder}", "--dry-run"]) == 2
+    assert "has no folder whose name begins with cifar10" in capsys.readouterr().err
