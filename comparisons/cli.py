@@ -21,7 +21,7 @@ from foundations.plugins import blamed, load_plugins
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from comparisons.planning.overrides import Overrides
     from comparisons.planning.plan import Plan
@@ -270,9 +270,13 @@ def _until_decided(
 ) -> tuple[int, Path]:
     """Run studies until their claims are told. studied: `run_study` but for the plan and the runs
     of each study. Returns runs not finished and the report."""
-    from comparisons.execution.deciding import planner, until_decided, write_standings
+    import torch
+
+    from comparisons.execution.deciding import Costs, planner, until_decided, write_standings
     from comparisons.execution.launch import LaunchError, process_place
     from comparisons.execution.study import build_report
+    from comparisons.execution.workers import usual_workers
+    from foundations.statistics import LOOKS
 
     if process_place()[1] > 1:
         raise LaunchError("--until-decided starts its own workers: start it with python alone")
@@ -281,11 +285,12 @@ def _until_decided(
     planned = planner(preset, settings_of(options), data, out)
     unfinished = []
 
-    def run(plan: Plan, of_study: Mapping[str, tuple[RunSpec, ...]]) -> int:
-        unfinished.append(studied(plan, of_study=of_study)[0])
+    def run(plan: Plan) -> int:
+        unfinished.append(studied(plan)[0])
         return unfinished[-1]
 
     names = studies_named(options.study)
-    stand = until_decided(names, preset, options.until_decided, out, planned, run)
-    write_standings(out, preset, stand, planned, command)
+    costs = Costs(options.workers or usual_workers(LOOKS[0], torch.cuda.is_available()))
+    keep = partial(write_standings, out, preset, planned=planned, command=command)
+    until_decided(names, preset, options.until_decided, out, planned, run, costs, keep)
     return sum(unfinished), build_report(out)

@@ -1,10 +1,11 @@
-"""`--until-decided HOURS`: seeds are added study by study, first where a verdict is nearest, until
+"""`--until-decided HOURS`: seeds are added claim by claim, first where a verdict is nearest, until
 every claim is told or the time is over.
 
-Claims are looked at with 3, 5, 8, 12 and 20 seeds (`foundations.statistics.LOOKS`), each look
-spending its part of an error of 5 %. What is told at a look stays told. Everything is read off the
-records, so that a command that ended, here or on another machine whose records were merged, goes
-on.
+A claim takes the runs that its check asks for, and no others of its study: a run that several ask
+for is trained once. Claims are looked at with 3, 5, 8, 12 and 20 seeds
+(`foundations.statistics.LOOKS`), each look spending its part of an error of 5 %. What is told at a
+look stays told. Everything is read off the records, so that a command that ended, here or on
+another machine whose records were merged, goes on.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from comparisons.planning.estimate import PLAIN_SPEED, load_of
+from comparisons.hardware import expected_device
+from comparisons.planning.estimate import company, estimate, wall_seconds
 from comparisons.planning.overrides import Overrides
 from comparisons.planning.plan import Plan
 from comparisons.storage.begun import as_begun
@@ -86,88 +88,121 @@ def _widths_off(effect: Effect) -> float:
     return min(half / off, 1000.0) if off else 1000.0
 
 
+class _Asking(Evidence):
+    """As if nothing were stored; notes what is asked for."""
+
+    def __init__(self, runs: Sequence[RunSpec]) -> None:
+        super().__init__(Path(), runs)
+        self.asked: dict[str, RunSpec] = {}
+
+    def result(self, spec: RunSpec) -> None:
+        self.asked[spec.run_id] = spec
+
+
+def runs_of(claim: Claim, preset: str, runs: Sequence[RunSpec]) -> tuple[RunSpec, ...]:
+    """Those of a study's runs that a claim is judged by."""
+    asking = _Asking(runs)
+    judge(claim.check_at(preset), asking)
+    return tuple(asking.asked.values())
+
+
 def standings(name: str, preset: str, out: Path, planned: Planned) -> list[Standing]:
     """Every claim of a study at the last look that its records allow, or at the one that told
     it; at no look (0 seeds) where they allow none."""
-    found: dict[str, Standing] = {}
-    claims = load_study(name).claims
+    return [_stands(name, claim, preset, out, planned) for claim in load_study(name).claims]
+
+
+def _stands(name: str, claim: Claim, preset: str, out: Path, planned: Planned) -> Standing:
+    stands = None
     for look in LOOKS:
         _, runs = planned(name, look)
-        if not runs or not all(RunFolder(out, spec).complete for spec in runs):
+        asked = runs_of(claim, preset, runs)
+        if not asked or not all(RunFolder(out, spec).complete for spec in asked):
             break
-        evidence = Evidence(out, runs)
-        for claim in claims:
-            if claim.id not in found or not found[claim.id].told:
-                found[claim.id] = _looked(name, claim, preset, evidence, look)
-    if not found:
+        finding = judge(claim.check_at(preset), Evidence(out, runs), 1 - spent_at(look))
+        stands = Standing(name, claim.id, finding, look, seeds_needed(finding, look))
+        if stands.told:
+            break
+    if stands is None:
         _, runs = planned(name, LOOKS[0])
-        evidence = Evidence(out, runs)
-        for claim in claims:
-            finding = judge(claim.check_at(preset), evidence)
-            can_tell = LOOKS[0] if runs else None
-            found[claim.id] = Standing(name, claim.id, finding, 0, can_tell)
-    return list(found.values())
+        finding = judge(claim.check_at(preset), Evidence(out, runs))
+        can_tell = LOOKS[0] if runs_of(claim, preset, runs) else None
+        stands = Standing(name, claim.id, finding, 0, can_tell)
+    return stands
 
 
-def _looked(name: str, claim: Claim, preset: str, evidence: Evidence, look: int) -> Standing:
-    finding = judge(claim.check_at(preset), evidence, 1 - spent_at(look))
-    return Standing(name, claim.id, finding, look, seeds_needed(finding, look))
+class Costs:
+    """What runs take on this machine, each kind measured once. workers: runs trained side by
+    side."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
+        self._seconds: dict[str, float] = {}
+
+    def minutes(self, runs: Sequence[RunSpec], out: Path) -> float:
+        """What is left of runs, of all their steps: training that stops early takes less."""
+        left = [spec for spec in runs if not RunFolder(out, spec).complete]
+        new = {kind: spec for spec in left if (kind := _kind(spec)) not in self._seconds}
+        if new:
+            with company(self.workers - 1):
+                seconds = estimate(tuple(new.values()), expected_device(), always=True).seconds
+            self._seconds |= {kind: seconds[spec.run_id] for kind, spec in new.items()}
+        return wall_seconds([self._seconds[_kind(spec)] for spec in left], self.workers) / 60
 
 
-def minutes(runs: Sequence[RunSpec], out: Path) -> float:
-    """What is left of runs, at the speed of those that are done, or a guess that is rather long."""
-    left, flops, seconds = 0.0, 0.0, 0.0
-    for spec in runs:
-        folder = RunFolder(out, spec)
-        if not folder.complete:
-            left += load_of(spec).flops
-            continue
-        result = folder.result()
-        if result.train_flops and result.train_seconds:
-            flops += result.train_flops
-            seconds += result.train_seconds
-    return left / (flops / seconds if seconds else PLAIN_SPEED) / 60
+def _kind(spec: RunSpec) -> str:
+    """The same for runs that differ in their seeds alone."""
+    return replace(spec, seed=0, data_seed=0).run_id
 
 
 @dataclass(frozen=True)
 class Next:
-    """The look that comes next for a study, what its runs take, and what a claim of it is
-    thought to take until it is told, in minutes."""
+    """The look that comes next for a claim, the runs it asks for, what is left of them in minutes,
+    and what the claim is thought to take until it is told."""
 
     study: str
+    claim: str
     seeds: int
+    runs: tuple[RunSpec, ...]
     minutes: float
     a_verdict: float
 
 
-def next_looks(stand: Mapping[str, Sequence[Standing]], out: Path, planned: Planned) -> list[Next]:
-    """The next look of every study with a claim that more seeds may tell, nearest verdict per
-    minute first."""
+def next_looks(
+    stand: Mapping[str, Sequence[Standing]], preset: str, out: Path, planned: Planned, costs: Costs
+) -> list[Next]:
+    """The next look of every claim that more seeds may tell, nearest verdict per minute first."""
     following = []
     for name, claims in stand.items():
-        seeds = max((one.seeds for one in claims), default=0)
-        later = [look for look in LOOKS if look > seeds]
-        needs = [one.needed for one in claims if not one.told and one.needed is not None]
-        if not later or not needs:
-            continue
-        cost = minutes(planned(name, later[0])[1], out)
-        ends = [next((look for look in later if look >= n), 4 * LOOKS[-1]) for n in needs]
-        each = [(end - seeds) / (later[0] - seeds) * cost for end in ends]
-        following.append(Next(name, later[0], cost, min(each)))
+        of_id = {claim.id: claim for claim in load_study(name).claims}
+        for one in claims:
+            later = [look for look in LOOKS if look > one.seeds]
+            if one.told or one.needed is None or not later:
+                continue
+            look = later[0]
+            runs = runs_of(of_id[one.claim], preset, planned(name, look)[1])
+            cost = costs.minutes(runs, out)
+            end = next((more for more in later if more >= one.needed), 4 * LOOKS[-1])
+            share = (end - one.seeds) / (look - one.seeds)
+            following.append(Next(name, one.claim, look, runs, cost, share * cost))
     return sorted(following, key=lambda one: one.a_verdict)
 
 
-def what_is_open(stand: Mapping[str, Sequence[Standing]], following: Sequence[Next]) -> str:
-    """A line: how many claims are told, which are not, and what their next looks take."""
+def what_is_open(
+    stand: Mapping[str, Sequence[Standing]], following: Sequence[Next], hours: float
+) -> str:
+    """A line: how many claims are told, which are not, and what their next looks take, each with
+    the hours that it would take alone. hours: of all of them."""
     every = [one for claims in stand.values() for one in claims]
     left = [one.claim for one in every if not one.told]
     if not left:
         return f"all {len(every)} claims told"
-    hours = sum(one.minutes for one in following) / 60
-    at = ", ".join(f"{one.study} to {one.seeds} seeds" for one in following) or "no more seeds"
+    said = [f"{one.claim} to {one.seeds} seeds ({one.minutes / 60:.1f} h)" for one in following]
+    stuck = [claim for claim in left if claim not in {one.claim for one in following}]
     return (
-        f"{len(every) - len(left)} of {len(every)} claims told; open: {', '.join(left)};"
-        f" next: {at}, about {hours:.1f} h"
+        f"{len(every) - len(left)} of {len(every)} claims told; next: "
+        f"{', '.join(said) or 'no more seeds'}; together about {hours:.1f} h"
+        + (f"; that more seeds can't tell: {', '.join(stuck)}" if stuck else "")
     )
 
 
@@ -177,33 +212,38 @@ def until_decided(
     hours: float,
     out: Path,
     planned: Planned,
-    run: Callable[[Plan, Mapping[str, tuple[RunSpec, ...]]], int],
+    run: Callable[[Plan], int],
+    costs: Costs,
+    keep: Callable[[Mapping[str, Sequence[Standing]]], object],
     say: Callable[[str], None] = print,
     clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, list[Standing]]:
     """Add seeds until every claim is told or no look fits the hours that are left. Returns where
     each claim stands, by study.
 
-    run: does what is left of a plan and judges the studies given, and returns how many runs did not
-    end; a study of which some did not is left alone.
+    run: does what is left of a plan, and returns how many runs did not end; a claim some of whose
+    runs did not is left alone. keep: writes down where claims stand, after every look.
     """
     end = clock() + 3600 * hours
     stand = {name: standings(name, preset, out, planned) for name in names}
     stuck: set[str] = set()
     while (
         True
-    ):  # ends: every turn completes a look, of which there are five, or marks a study stuck
-        following = next_looks(stand, out, planned)
+    ):  # ends: every turn completes a look, of which there are five, or marks a claim stuck
+        keep(stand)
+        following = next_looks(stand, preset, out, planned, costs)
+        all_runs = {spec.run_id: spec for one in following for spec in one.runs}
         left = (end - clock()) / 60
-        fits = [one for one in following if one.minutes <= left and one.study not in stuck]
-        say(what_is_open(stand, following))
+        fits = [one for one in following if one.minutes <= left and one.claim not in stuck]
+        say(what_is_open(stand, following, costs.minutes(tuple(all_runs.values()), out) / 60))
         if not fits:
             return stand
-        name, seeds = fits[0].study, fits[0].seeds
-        plan, runs = planned(name, seeds)
-        if run(replace(plan, runs=runs), {name: runs}):
-            stuck.add(name)
-        stand[name] = standings(name, preset, out, planned)
+        chosen = fits[0]
+        plan, _ = planned(chosen.study, chosen.seeds)
+        if run(replace(plan, runs=chosen.runs)):
+            stuck.add(chosen.claim)
+        # Other claims may ask for the same runs, in other studies too.
+        stand = {name: standings(name, preset, out, planned) for name in names}
 
 
 def write_standings(
@@ -217,7 +257,9 @@ def write_standings(
         plan, of_study[name] = planned(name, max((*(c.seeds for c in claims), LOOKS[0])))
         skipped += plan.skipped
         for one in claims:
-            spent = f"{one.seeds} seeds, {100 * spent_at(one.seeds):.2g} % of error spent there"
-            said = f"looked at with {spent}" if one.seeds else "not looked at yet"
+            said = "not looked at yet"
+            if one.seeds:
+                spent = f"{100 * spent_at(one.seeds):.2g} % of error spent there"
+                said = f"looked at with {one.seeds} seeds, {spent}"
             found[one.claim] = replace(one.finding, numbers=(*one.finding.numbers, said))
     write_verdicts(out, preset, of_study, skipped, command, found=found)

@@ -9,8 +9,10 @@ import pytest
 from comparisons.cli import main
 from comparisons.execution import deciding
 from comparisons.execution.deciding import (
+    Costs,
     next_looks,
     planner,
+    runs_of,
     seeds_needed,
     standings,
     until_decided,
@@ -26,13 +28,28 @@ from foundations.files import write_atomically
 from foundations.records.result import Result
 
 
+class Fixed(Costs):
+    """So many minutes for whatever is asked."""
+
+    def __init__(self, minutes):
+        super().__init__()
+        self.fixed = minutes
+
+    def minutes(self, runs, out):
+        return self.fixed
+
+
+FREE = Fixed(0.0)
+
+
 @pytest.fixture
 def two(monkeypatch):
     """Two studies, "clear" with a claim that three seeds tell, "close" with one that takes more."""
     for name in list(STUDIES):
         monkeypatch.delitem(STUDIES, name)
-    net = RunSelector("prefix_sums", "dt_net_recall", 24)
     for name, width, bar in (("clear", 8, 0.5), ("close", 6, 0.87)):
+        settings = overrides(paradigm={"width": width})
+        net = RunSelector("prefix_sums", "dt_net_recall", 24, settings=settings)
         arm = Arm(
             ("prefix_sums",),
             ("dt_net_recall",),
@@ -66,43 +83,84 @@ def finish(out, spec):
 def test_seeds_are_added_until_claims_are_told_and_none_after(two, tmp_path):
     planned, asked, said = planner("quick", {}, None), [], []
 
-    def run(plan, of_study):
-        ((name, runs),) = of_study.items()
-        asked.append((name, len(runs)))
+    def run(plan):
+        name = "clear" if plan.runs[0].paradigm_options["width"] == 8 else "close"
+        asked.append((name, len(plan.runs)))
         for spec in plan.runs:
             finish(tmp_path, spec)
         return 0
 
     names = ["close", "clear"]
-    stand = until_decided(names, "quick", 1000, tmp_path, planned, run, said.append)
+    stand = until_decided(names, "quick", 1000, tmp_path, planned, run, FREE, len, said.append)
     assert all(one.told for claims in stand.values() for one in claims)
     assert [seeds for name, seeds in asked if name == "clear"] == [3]
     assert [seeds for name, seeds in asked if name == "close"][:2] == [3, 5]
     assert "all 2 claims told" in said[-1]
-    assert "open: T-close, T-clear" in said[0]
+    assert "0 of 2 claims told; next: " in said[0]
+    assert all(f"T-{name} to 3 seeds (0.0 h)" in said[0] for name in names)
     # From the records alone: nothing is run again.
     asked.clear()
-    again = until_decided(names, "quick", 1000, tmp_path, planner("quick", {}, None), run, len)
+    planned = planner("quick", {}, None)
+    again = until_decided(names, "quick", 1000, tmp_path, planned, run, FREE, len, len)
     assert not asked
     assert again == stand
 
 
-def test_a_look_that_does_not_fit_the_time_is_not_begun(two, tmp_path, monkeypatch):
-    monkeypatch.setattr(deciding, "minutes", lambda runs, out: 90.0)
+def test_a_look_that_does_not_fit_the_time_is_not_begun(two, tmp_path):
     planned, said = planner("quick", {}, None), []
-    stand = until_decided(["clear"], "quick", 1, tmp_path, planned, pytest.fail, said.append)
+    stand = until_decided(
+        ["clear"], "quick", 1, tmp_path, planned, pytest.fail, Fixed(90.0), len, said.append
+    )
     assert not stand["clear"][0].told
-    assert said == ["0 of 1 claims told; open: T-clear; next: clear to 3 seeds, about 1.5 h"]
+    assert said == ["0 of 1 claims told; next: T-clear to 3 seeds (1.5 h); together about 1.5 h"]
+
+
+def test_a_claim_takes_the_runs_that_it_asks_for_and_no_others(two, monkeypatch, tmp_path):
+    """Of a study of two claims, the one that costs little is told without the other's runs."""
+    small, large = (STUDIES.pop(name) for name in ("clear", "close"))
+    both = Study("both", small.arms + large.arms, small.claims + large.claims)
+    monkeypatch.setitem(STUDIES, "both", both)
+    (cheap,), (dear,) = small.claims, large.claims
+    planned = planner("quick", {}, None)
+    runs = planned("both", 3)[1]
+    asked = runs_of(cheap, "quick", runs)
+    assert {spec.paradigm_options["width"] for spec in asked} == {8}
+    assert len(asked) == 3 < len(runs)
+    for spec in asked:
+        finish(tmp_path, spec)
+    one, other = standings("both", "quick", tmp_path, planned)
+    assert (one.told, one.seeds, other.told, other.seeds) == (True, 3, False, 0)
+    (following,) = next_looks({"both": [one, other]}, "quick", tmp_path, planned, FREE)
+    assert following.claim == dear.id
+    assert {spec.paradigm_options["width"] for spec in following.runs} == {6}
+
+
+def test_what_runs_take_is_measured_once_for_each_kind(two, tmp_path, monkeypatch):
+    planned, measured = planner("quick", {}, None), []
+    estimate = deciding.estimate
+
+    def noted(runs, *arguments, **options):
+        measured.append(len(runs))
+        return estimate(runs, *arguments, **options)
+
+    monkeypatch.setattr(deciding, "estimate", noted)
+    costs, runs = Costs(1), planned("clear", 3)[1]
+    each = costs.minutes(runs[:1], tmp_path)
+    assert each > 0
+    assert costs.minutes(runs, tmp_path) == pytest.approx(3 * each)
+    assert measured == [1]
+    finish(tmp_path, runs[0])
+    assert costs.minutes(runs, tmp_path) == pytest.approx(2 * each)
 
 
 def test_a_study_whose_runs_do_not_end_is_left_alone(two, tmp_path):
     planned, asked = planner("quick", {}, None), []
 
-    def fails(plan, of_study):
+    def fails(plan):
         asked.append(1)
         return 3
 
-    stand = until_decided(["clear"], "quick", 1000, tmp_path, planned, fails, len)
+    stand = until_decided(["clear"], "quick", 1000, tmp_path, planned, fails, FREE, len, len)
     assert len(asked) == 1
     assert not stand["clear"][0].told
 
@@ -115,11 +173,9 @@ def test_the_nearest_verdict_per_minute_comes_first(two, tmp_path):
     stand = {name: standings(name, "quick", tmp_path, planned) for name in ("clear", "close")}
     assert stand["clear"][0].finding.verdict == REPRODUCED
     assert stand["close"][0].finding.verdict == INCONCLUSIVE
-    (following,) = next_looks(stand, tmp_path, planned)
-    assert (following.study, following.seeds) == ("close", 5)
-    assert "1 of 2 claims told; open: T-close; next: close to 5 seeds" in what_is_open(
-        stand, [following]
-    )
+    (following,) = next_looks(stand, "quick", tmp_path, planned, FREE)
+    assert (following.study, following.claim, following.seeds) == ("close", "T-close", 5)
+    assert "1 of 2 claims told; next: T-close to 5 seeds" in what_is_open(stand, [following], 0.0)
 
 
 def test_seeds_needed_grow_as_the_square_of_what_is_missing():
