@@ -172,6 +172,21 @@ class Evidence:
                 solved[spec.seed] = answers
         return Measured(accuracy, solved, n, tuple(sorted(planned)), made)
 
+    def curves(self, selector: RunSelector) -> dict[int, dict[float, float]]:
+        """By seed, accuracy by tested difficulty; runs that were tested on none of them, and
+        difficulties that are no numbers, left out."""
+        found = {}
+        for spec, result in self._selected(selector):
+            if result is None:
+                continue
+            numbers = [float(d) for d in spec.evaluation.difficulties if not isinstance(d, str)]
+            if result.status in ("diverged", "collapsed"):
+                found[spec.seed] = dict.fromkeys(numbers, 0.0)
+                continue
+            rows = {d: _row(result, replace(selector, difficulty=d)) for d in numbers}
+            found[spec.seed] = {d: float(row["accuracy"]) for d, row in rows.items() if row}
+        return {seed: curve for seed, curve in found.items() if curve}
+
     def saturation(self, selector: RunSelector) -> dict[int, int]:
         """By seed, the first iteration at 99 % of the run's own best fixed accuracy; runs that
         solve nothing, or were not tested there, left out."""
@@ -197,6 +212,16 @@ class Evidence:
                 last = float(max(curve))
                 needed[spec.seed] = (last, False) if reached is None else (reached, True)
         return needed
+
+    def flops_to(self, selector: RunSelector, target: float) -> dict[int, tuple[float, bool]]:
+        """As `steps_to`, times what a step of the run took."""
+        steps = self.steps_to(selector, target)
+        cost = {
+            spec.seed: result.train_flops / result.steps
+            for spec, result in self._selected(selector)
+            if result is not None and result.train_flops and result.steps
+        }
+        return {seed: (n * cost[seed], got) for seed, (n, got) in steps.items() if seed in cost}
 
     def _validated(self, spec: RunSpec) -> dict[int, float]:
         """Validation accuracy by training step; nothing where it was not kept."""

@@ -57,7 +57,7 @@ SCHEMA: dict[str, dict[str, Any]] = {
         "scale": str,
         "figure": str,
         # Beside these, the numbers that the rule takes.
-        **dict.fromkeys(("published", "margin", "bar", "by", "times"), float),
+        **dict.fromkeys(("published", "margin", "bar", "by", "times", "target"), float),
     },
     "run of a claim": {
         "task": str,
@@ -81,7 +81,8 @@ RULES: dict[str, Callable[..., Check]] = {
     rule.__name__: rule
     for rule in (
         verdicts.beats, verdicts.no_worse, verdicts.alike, verdicts.reaches, verdicts.stays_below,
-        ratios.saturates_before, ratios.takes_longer,
+        verdicts.converges_more, ratios.saturates_before, ratios.takes_longer,
+        ratios.reaches_farther, ratios.fewer_steps, ratios.fewer_flops,
     )
 }  # fmt: skip
 RECIPE_GROUPS = ("paradigm", "train")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from comparisons.studies.evidence import FEWEST_SEEDS, Evidence, RunSelector
 from comparisons.studies.finding import INCONCLUSIVE, Check, Effect, Finding, judged
 from comparisons.studies.verdicts import guard, percent, two_sided
-from foundations.statistics import Spread
+from foundations.statistics import Spread, half_solved, interval_of_difference
 
 
 def _needs_less(
@@ -85,6 +86,62 @@ def fewer_steps(first: RunSelector, second: RunSelector, target: float) -> Check
         return evidence.steps_to(selector, target)
 
     return _needs_less((first, second), rule, "steps", needed, 1 / 12)
+
+
+def fewer_flops(first: RunSelector, second: RunSelector, target: float) -> Check:
+    """One network needs fewer operations of training than another to a validation accuracy: steps
+    to it as of `fewer_steps`, times what a step takes."""
+    rule = (
+        f"{first} reaches {percent(target)} of validation problems with fewer FLOPs of training"
+        f" than {second}: a bound of the mean log ratio over seeds decides"
+    )
+
+    def needed(evidence: Evidence, selector: RunSelector) -> dict[int, tuple[float, bool]]:
+        return evidence.flops_to(selector, target)
+
+    return _needs_less((first, second), rule, "FLOPs", needed, 0.0)
+
+
+def reaches_farther(first: RunSelector, second: RunSelector, times: float = 1.0) -> Check:
+    """The difficulty of which one network solves half (d50, `statistics.half_solved`) is more than
+    `times` that of another.
+
+    The bounds of both are put together as those of two measured apart (Newcombe 1998), on a log
+    axis. Where a network solves half of the hardest tested difficulty, or less than half of the
+    easiest, its d50 is a bound alone, and only what follows from the bound is told.
+    """
+    more = "" if times == 1 else f" {times:g} times"
+    rule = (
+        f"{first} solves half of problems harder than{more} those of which {second} does: a bound"
+        " of the ratio of d50 decides"
+    )
+
+    def check(evidence: Evidence, level: float) -> Finding:
+        pair = (first, second)
+        sides, curves = [evidence.measured(s) for s in pair], [evidence.curves(s) for s in pair]
+        if stopped := guard(sides, rule, tuple(map(str, pair))):
+            return stopped
+        a, b = (
+            half_solved([*of_seed.values()], side.n, two_sided(level))
+            for of_seed, side in zip(curves, sides, strict=True)
+        )
+        numbers = tuple(
+            f"{one}: d50 {half.value:.3g} ({half.low:.3g} to {half.high:.3g};"
+            f" {half.beyond} of {len(of_seed)} seeds beyond what was tested)"
+            for one, half, of_seed in zip(pair, (a, b), curves, strict=True)
+        )
+        logs = [(math.log(h.value), math.log(h.low), math.log(h.high)) for h in (a, b)]
+        ends = interval_of_difference(logs[0], logs[1])
+        low, value, high = (math.exp(one) for one in (ends[0], logs[0][0] - logs[1][0], ends[1]))
+        said = f"ratio {value:.2f} ({low:.2f} to {high:.2f}, each bound at {100 * level:.3g} %)"
+        verdict = judged(
+            low > times and not (a.within or b.beyond),
+            high <= times and not (a.beyond or b.within),
+        )
+        effect = Effect("ratio", value, low, high, level, (times,))
+        return Finding(verdict, rule, (*numbers, said), effect)
+
+    return check
 
 
 def takes_longer(slow: RunSelector, quick: RunSelector, times: float) -> Check:

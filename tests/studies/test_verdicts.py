@@ -27,7 +27,13 @@ from comparisons.studies.finding import (
     judge,
     provided,
 )
-from comparisons.studies.ratios import fewer_steps, saturates_before, takes_longer
+from comparisons.studies.ratios import (
+    fewer_flops,
+    fewer_steps,
+    reaches_farther,
+    saturates_before,
+    takes_longer,
+)
 from comparisons.studies.verdicts import (
     alike,
     beats,
@@ -428,6 +434,15 @@ def test_steps_to_an_accuracy_are_read_off_the_training_curve(tmp_path, specs):
     assert found.steps_to(FIRST, 0.95)[0] == (300, False)
     assert judge(fewer_steps(FIRST, SECOND, 0.7), found).verdict == REPRODUCED
     assert judge(fewer_steps(SECOND, FIRST, 0.7), found).verdict == NOT_REPRODUCED
+    # Of the first a step takes as much as six of the second.
+    assert judge(fewer_flops(FIRST, SECOND, 0.7), found).verdict == INCONCLUSIVE, "none were kept"
+    for name, flops in (("dt_net_recall", 6e12), ("dt_net", 1e12)):
+        for spec in specs[name][:3]:
+            store(tmp_path, spec, 0.9, train_flops=flops)
+    found = evidence(tmp_path, specs)
+    assert found.flops_to(SECOND, 0.7)[0] == (pytest.approx(450 * 1e10), True)
+    assert judge(fewer_flops(FIRST, SECOND, 0.7), found).verdict == NOT_REPRODUCED
+    assert judge(fewer_flops(SECOND, FIRST, 0.7), found).verdict == REPRODUCED
     # Neither gets there: what they were given says nothing.
     assert judge(fewer_steps(FIRST, SECOND, 0.95), found).verdict == INCONCLUSIVE
 
@@ -458,3 +473,55 @@ def test_iterations_of_a_rule_that_chooses_them_are_refused():
         RunSelector("maze", "dt_net", 21, iterations="trained")
     RunSelector("maze", "dt_net", 21, rule="fixed", iterations="trained")
     RunSelector("maze", "dt_net", 21, rule="agreement", iterations="trained*2")
+
+
+def reach(specs, out, name, ends):
+    """Runs that solve all problems up to a size, and of the next one, by seed, such a share."""
+    for spec, (size, share) in zip(specs[name], ends, strict=False):
+        spec = replace(spec, evaluation=replace(spec.evaluation, difficulties=(9, 13, 21, 33)))
+        rows = [
+            {"exit_rule": "validated", "iterations": 16, "test_difficulty": d, "test_task": "maze",
+             "accuracy": 1.0 if d <= size else share if d == after(size) else 0.0, "n_test": N}
+            for d in (9, 13, 21, 33)
+        ]  # fmt: skip
+        store(out, spec, 1.0, rows=rows)
+        yield spec
+
+
+def after(size):
+    return {9: 13, 13: 21, 21: 33}.get(size)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "times", "verdict"),
+    [
+        (((21, 0.1), (21, 0.0), (21, 0.2)), ((9, 0.1), (9, 0.0), (9, 0.1)), 1.0, REPRODUCED),
+        (((21, 0.1), (21, 0.0), (21, 0.2)), ((9, 0.1), (9, 0.0), (9, 0.1)), 4.0, NOT_REPRODUCED),
+        (((9, 0.1), (9, 0.0), (9, 0.1)), ((21, 0.1), (21, 0.0), (21, 0.2)), 1.0, NOT_REPRODUCED),
+        (((13, 0.1), (9, 0.0), (21, 0.2)), ((13, 0.1), (9, 0.3), (13, 0.1)), 1.0, INCONCLUSIVE),
+        # All of the hardest: its d50 is larger still, and no more is known of it.
+        (((33, 0), (33, 0), (33, 0)), ((9, 0.1), (9, 0.0), (9, 0.1)), 1.0, REPRODUCED),
+        (((33, 0), (33, 0), (33, 0)), ((9, 0.1), (9, 0.0), (9, 0.1)), 4.0, INCONCLUSIVE),
+        (((33, 0), (33, 0), (33, 0)), ((33, 0), (33, 0), (33, 0)), 1.0, INCONCLUSIVE),
+        # Not half of the easiest.
+        (((0, 0), (0, 0), (0, 0)), ((0, 0), (0, 0), (0, 0)), 0.5, INCONCLUSIVE),
+    ],
+)
+def test_reach_is_compared_by_the_difficulty_of_which_half_is_solved(
+    tmp_path, specs, first, second, times, verdict
+):
+    runs = [*reach(specs, tmp_path, "dt_net_recall", first)]
+    runs += reach(specs, tmp_path, "dt_net", second)
+    finding = judge(reaches_farther(FIRST, SECOND, times), Evidence(tmp_path, runs))
+    assert finding.verdict == verdict, finding.numbers
+    assert finding.effect.low <= finding.effect.value <= finding.effect.high
+
+
+def test_a_network_that_diverged_reaches_nothing(tmp_path, specs):
+    runs = [*reach(specs, tmp_path, "dt_net_recall", ((21, 0.1), (21, 0.0), (21, 0.2)))]
+    for spec in specs["dt_net"][:3]:
+        store(tmp_path, spec, 0.0, status="diverged")
+    found = Evidence(tmp_path, [*runs, *specs["dt_net"][:3]])
+    assert found.curves(SECOND)[0]
+    assert set(found.curves(SECOND)[0].values()) == {0.0}
+    assert judge(reaches_farther(FIRST, SECOND), found).verdict == REPRODUCED
