@@ -177,11 +177,13 @@ def _start(state, bits, scene, tail_row, tail_column, pivot, out):
 
 
 @njit
-def _two_paths(state, bits, scene, paddles):
-    """Grow both target paths in turn. paddles: int32 [2 * length, 3]. False if they never fit."""
+def _two_paths(state, bits, scene, paddles, begun):
+    """Grow both target paths in turn. paddles: int32 [2 * length, 3]. begun: gets the state that
+    the last try began with. False if they never fit."""
     pivots = np.empty((2, 2), np.int64)
     side = bits.shape[0]
     for _ in range(_RESTARTS):
+        begun[0] = state[0]
         bits[:] = scene.border
         row = scene.start + uniform(state) * (side - 2 * scene.start)
         column = scene.start + uniform(state) * (side - 2 * scene.start)
@@ -239,13 +241,14 @@ def _tip(scene, paddles, path, last, out):
 
 
 @njit
-def lay_out(state, bits, scene, paddles, ends):
+def lay_out(state, bits, scene, paddles, ends, begun):
     """Target paths and distractors. paddles: int32 [P, 3], row, column and direction of each head.
     ends: int64 [3, 2], the first tip of a path chosen at random, its last tip and the other path's
-    last tip. Returns the chosen path, or -1 where nothing fits."""
+    last tip. begun: uint64 [1], gets the state from which the same comes out at the first try.
+    Returns the chosen path, or -1 where nothing fits."""
     crowded = 0
     for _ in range(_RESTARTS):
-        if crowded == _CROWDED or not _two_paths(state, bits, scene, paddles):
+        if crowded == _CROWDED or not _two_paths(state, bits, scene, paddles, begun):
             return -1
         chosen = below(state, 2)
         _tip(scene, paddles, chosen, False, ends[0])

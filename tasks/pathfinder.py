@@ -7,6 +7,7 @@ distractors; see `tasks.paddles`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -94,13 +95,17 @@ def _paint_disc(image, scene, disc):
 
 
 @njit(nogil=True, cache=True)
-def _draw(problem, scene, canvas):
-    """Draw one problem. Returns (label, chosen path), (-1, -1) where paths do not fit."""
+def _draw(problem, begun, scene, canvas):
+    """Draw one problem. begun: uint64 [1], 0 or what `lay_out` left there for this problem, which
+    spares what it tried in vain; is set. Returns (label, chosen path), (-1, -1) where paths do not
+    fit."""
     state = np.empty(1, np.uint64)
     state[0] = problem
     image, marked, paddles, discs = canvas.image, canvas.marked, canvas.paddles, canvas.discs
     label = np.int64(next_u64(state) >> np.uint64(63))
-    chosen = lay_out(state, canvas.bits, scene, paddles, canvas.ends)
+    if begun[0] != 0:
+        state[0] = begun[0]
+    chosen = lay_out(state, canvas.bits, scene, paddles, canvas.ends, begun)
     if chosen < 0:
         return np.int64(-1), np.int64(-1)
     image[:] = 0
@@ -121,12 +126,12 @@ def _draw(problem, scene, canvas):
 
 
 @njit(nogil=True, cache=True)
-def _fill(problems, scene, canvas, by_area, x, labels, targets, mask):
-    """Draw problems into x float32 [n, size, size] and labels, or targets and mask if these are not
-    empty. Returns False where the paths do not fit the canvas."""
+def _fill(problems, begun, scene, canvas, by_area, x, labels, targets, mask):
+    """Draw problems, each with its `begun`, into x float32 [n, size, size] and labels, or targets
+    and mask if these are not empty. Returns False where the paths do not fit the canvas."""
     share = np.empty(x.shape[1:], np.float32)
     for i in range(len(problems)):
-        label, _ = _draw(problems[i], scene, canvas)
+        label, _ = _draw(problems[i], begun[i : i + 1], scene, canvas)
         if label < 0:
             return False
         reduce_into(canvas.image, x[i], by_area, -0.5)
@@ -140,6 +145,43 @@ def _fill(problems, scene, canvas, by_area, x, labels, targets, mask):
         else:
             labels[i] = label
     return True
+
+
+class Remembered:
+    """By number of a problem, the random state from which its paths fit at the first try, uint64; 0
+    where it was not drawn yet. Most of the time of a drawing goes into tries in vain, above all of
+    long paths whose ends are to lie equally far apart: an epoch after the first is spared them."""
+
+    #: Problems with higher numbers are not remembered.
+    MOST = 1 << 20
+
+    def __init__(self) -> None:
+        self._states = np.zeros(0, np.uint64)
+
+    def of(self, indices: np.ndarray) -> np.ndarray:
+        """What is known of problems, uint64 [n]."""
+        known = np.zeros(len(indices), np.uint64)
+        here = indices < len(self._states)
+        known[here] = self._states[indices[here]]
+        return known
+
+    def keep(self, indices: np.ndarray, states: np.ndarray) -> None:
+        """Remember it."""
+        here = indices < self.MOST
+        if not here.any():
+            return
+        need = int(indices[here].max()) + 1
+        if need > len(self._states):
+            more = np.zeros(max(need, 2 * len(self._states)), np.uint64)
+            more[: len(self._states)] = self._states
+            self._states = more
+        self._states[indices[here]] = states[here]
+
+
+@lru_cache(maxsize=64)
+def _remembered(*what: object) -> Remembered:
+    """Of all drawings of a kind, a process's."""
+    return Remembered()
 
 
 class Pathfinder(ContourTask):
@@ -311,8 +353,15 @@ class Pathfinder(ContourTask):
         mask = np.empty(dense, np.bool_)
         scene, problems = self._scene(length), self.numbers(length, indices, seed, split)
         canvas, by_area = self._canvas(scene), self.reduction == "area"
-        if not _fill(problems, scene, canvas, by_area, x, labels, targets, mask):
+        indices = np.asarray(indices, np.int64)
+        remembered = _remembered(
+            self.canvas, self.border, self.start, self.distractors, self.continuity, self.matched,
+            length, seed, split,
+        )  # fmt: skip
+        begun = remembered.of(indices)
+        if not _fill(problems, begun, scene, canvas, by_area, x, labels, targets, mask):
             raise self._no_room(length)
+        remembered.keep(indices, begun)
         inputs = torch.from_numpy(x).unsqueeze(1)
         if self.segmentation:
             return Batch(inputs, torch.from_numpy(targets), torch.from_numpy(mask))
@@ -336,7 +385,7 @@ class Pathfinder(ContourTask):
         labels, chosen = np.empty((2, count), np.int64)
         for i, problem in enumerate(problems):
             own = canvas._replace(image=images[i], paddles=paddles[i], discs=discs[i])
-            labels[i], chosen[i] = _draw(problem, scene, own)
+            labels[i], chosen[i] = _draw(problem, np.zeros(1, np.uint64), scene, own)
             if labels[i] < 0:
                 raise self._no_room(length)
         pieces = [length, length] + [scene.short] * self.distractors

@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from tasks import load_task
 from tasks.paddles import LENGTH, PAIR, PITCH, REACH, direction_angles, directions
-from tasks.pathfinder import Pathfinder
+from tasks.pathfinder import Pathfinder, Remembered, _remembered
 
 REFERENCE = commands.SHARED / "reference" / "pathfinder"
 TASK = Pathfinder()
@@ -311,3 +311,43 @@ def test_drawings_measure_as_the_reference(length):
     for what, a, b in zip(("ink", "paddle", "disc", "gap"), ours, theirs, strict=False):
         assert a == pytest.approx(b, rel=0.04), what
     assert abs(ours[4] - theirs[4]) <= 2
+
+
+@given(
+    order=st.permutations(range(12)),
+    again=st.permutations(range(12)),
+    segmentation=st.booleans(),
+    contrast=st.sampled_from([1.0, (0.3, 0.9)]),
+)
+@settings(max_examples=10)
+def test_a_drawing_is_the_same_whatever_was_drawn_before(order, again, segmentation, contrast):
+    """What is remembered of earlier drawings spares time and changes nothing."""
+    options = {"size": 32, "canvas": 160, "border": 6, "matched": True, "contrast": contrast}
+    task = Pathfinder(segmentation=segmentation, **options)
+    _remembered.cache_clear()
+    fresh = task.sample(6, indices=np.array(order), seed=1)
+    remembered = task.sample(6, indices=np.array([*again, 5, 3000]), seed=1)
+    place = {number: at for at, number in enumerate(order)}
+    at = [place[number] for number in again]
+    assert torch.equal(remembered.inputs[:12], fresh.inputs[at])
+    assert torch.equal(remembered.targets[:12], fresh.targets[at])
+    assert torch.equal(remembered.inputs[12], fresh.inputs[place[5]])
+
+
+def test_what_is_remembered_is_of_one_kind_of_drawing_and_of_numbers_that_are_not_huge():
+    _remembered.cache_clear()
+    numbers = np.array([0, 2**40])
+    pictures = [
+        Pathfinder(size=32, canvas=160, border=border, matched=matched).sample(
+            length, indices=numbers, seed=seed, split=split
+        )
+        for border, matched, length, seed, split in (
+            (6, False, 6, 0, "train"), (6, True, 6, 0, "train"), (7, False, 6, 0, "train"),
+            (6, False, 5, 0, "train"), (6, False, 6, 1, "train"), (6, False, 6, 0, "test"),
+        )
+    ]  # fmt: skip
+    assert _remembered.cache_info().currsize == 6
+    assert len({batch.inputs.numpy().tobytes() for batch in pictures}) == 6
+    known = Remembered()
+    known.keep(numbers, np.array([7, 8], np.uint64))
+    assert known.of(np.array([1, 2**40, 0])).tolist() == [0, 0, 7]
