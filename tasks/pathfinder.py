@@ -6,8 +6,8 @@ distractors; see `tasks.paddles`.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 from einops import rearrange
 from numba import njit
 
+from tasks import paddles, sampling
 from tasks.base import Batch, Difficulty, TaskSpec
 from tasks.contour_files import (
     PATHFINDER,
@@ -38,6 +39,7 @@ from tasks.paddles import (
     turn_table,
 )
 from tasks.published import only_for_made
+from tasks.remembered import remembered
 from tasks.sampling import below, next_u64
 
 CANVAS = 300
@@ -145,43 +147,6 @@ def _fill(problems, begun, scene, canvas, by_area, x, labels, targets, mask):
         else:
             labels[i] = label
     return True
-
-
-class Remembered:
-    """By number of a problem, the random state from which its paths fit at the first try, uint64; 0
-    where it was not drawn yet. Most of the time of a drawing goes into tries in vain, above all of
-    long paths whose ends are to lie equally far apart: an epoch after the first is spared them."""
-
-    #: Problems with higher numbers are not remembered.
-    MOST = 1 << 20
-
-    def __init__(self) -> None:
-        self._states = np.zeros(0, np.uint64)
-
-    def of(self, indices: np.ndarray) -> np.ndarray:
-        """What is known of problems, uint64 [n]."""
-        known = np.zeros(len(indices), np.uint64)
-        here = indices < len(self._states)
-        known[here] = self._states[indices[here]]
-        return known
-
-    def keep(self, indices: np.ndarray, states: np.ndarray) -> None:
-        """Remember it."""
-        here = indices < self.MOST
-        if not here.any():
-            return
-        need = int(indices[here].max()) + 1
-        if need > len(self._states):
-            more = np.zeros(max(need, 2 * len(self._states)), np.uint64)
-            more[: len(self._states)] = self._states
-            self._states = more
-        self._states[indices[here]] = states[here]
-
-
-@lru_cache(maxsize=64)
-def _remembered(*what: object) -> Remembered:
-    """Of all drawings of a kind, a process's."""
-    return Remembered()
 
 
 class Pathfinder(ContourTask):
@@ -354,14 +319,18 @@ class Pathfinder(ContourTask):
         scene, problems = self._scene(length), self.numbers(length, indices, seed, split)
         canvas, by_area = self._canvas(scene), self.reduction == "area"
         indices = np.asarray(indices, np.int64)
-        remembered = _remembered(
+        # Most of the time of a drawing goes into tries in vain, above all of long paths whose ends
+        # are to lie equally far apart.
+        known = remembered(
+            "pathfinder",
+            (paddles, sampling),
             self.canvas, self.border, self.start, self.distractors, self.continuity, self.matched,
             length, seed, split,
         )  # fmt: skip
-        begun = remembered.of(indices)
+        begun, since = known.of(indices), time.perf_counter()
         if not _fill(problems, begun, scene, canvas, by_area, x, labels, targets, mask):
             raise self._no_room(length)
-        remembered.keep(indices, begun)
+        known.keep(indices, begun, time.perf_counter() - since)
         inputs = torch.from_numpy(x).unsqueeze(1)
         if self.segmentation:
             return Batch(inputs, torch.from_numpy(targets), torch.from_numpy(mask))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ settings.register_profile("random", deadline=None, max_examples=25)
 settings.load_profile("repeatable")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+# What tasks remember, nobody's own cache: see `tasks.remembered`.
+os.environ["RECURRENCE_CACHE"] = str(Path(tempfile.gettempdir()) / f"tests-cache-{os.getpid()}")
 
 
 def _own_cores() -> None:

@@ -20,7 +20,8 @@ from scipy import ndimage
 
 from tasks import load_task
 from tasks.paddles import LENGTH, PAIR, PITCH, REACH, direction_angles, directions
-from tasks.pathfinder import Pathfinder, Remembered, _remembered
+from tasks.pathfinder import Pathfinder
+from tasks.remembered import remembered
 
 REFERENCE = commands.SHARED / "reference" / "pathfinder"
 TASK = Pathfinder()
@@ -324,18 +325,18 @@ def test_a_drawing_is_the_same_whatever_was_drawn_before(order, again, segmentat
     """What is remembered of earlier drawings spares time and changes nothing."""
     options = {"size": 32, "canvas": 160, "border": 6, "matched": True, "contrast": contrast}
     task = Pathfinder(segmentation=segmentation, **options)
-    _remembered.cache_clear()
+    remembered.cache_clear()
     fresh = task.sample(6, indices=np.array(order), seed=1)
-    remembered = task.sample(6, indices=np.array([*again, 5, 3000]), seed=1)
+    later = task.sample(6, indices=np.array([*again, 5, 3000]), seed=1)
     place = {number: at for at, number in enumerate(order)}
     at = [place[number] for number in again]
-    assert torch.equal(remembered.inputs[:12], fresh.inputs[at])
-    assert torch.equal(remembered.targets[:12], fresh.targets[at])
-    assert torch.equal(remembered.inputs[12], fresh.inputs[place[5]])
+    assert torch.equal(later.inputs[:12], fresh.inputs[at])
+    assert torch.equal(later.targets[:12], fresh.targets[at])
+    assert torch.equal(later.inputs[12], fresh.inputs[place[5]])
 
 
-def test_what_is_remembered_is_of_one_kind_of_drawing_and_of_numbers_that_are_not_huge():
-    _remembered.cache_clear()
+def test_what_is_remembered_is_of_one_kind_of_drawing():
+    remembered.cache_clear()
     numbers = np.array([0, 2**40])
     pictures = [
         Pathfinder(size=32, canvas=160, border=border, matched=matched).sample(
@@ -346,8 +347,5 @@ def test_what_is_remembered_is_of_one_kind_of_drawing_and_of_numbers_that_are_no
             (6, False, 5, 0, "train"), (6, False, 6, 1, "train"), (6, False, 6, 0, "test"),
         )
     ]  # fmt: skip
-    assert _remembered.cache_info().currsize == 6
+    assert remembered.cache_info().currsize == 6
     assert len({batch.inputs.numpy().tobytes() for batch in pictures}) == 6
-    known = Remembered()
-    known.keep(numbers, np.array([7, 8], np.uint64))
-    assert known.of(np.array([1, 2**40, 0])).tolist() == [0, 0, 7]
