@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,14 @@ def _panel(ax: Any, panel: Panel, styles: dict[str, Style]) -> None:
         (ax.axvline if along == "x" else ax.axhline)(value, color="0.6", lw=0.6, ls=":", zorder=0)
         place = (value, 1.0) if along == "x" else (1.0, value)
         transform = ax.get_xaxis_transform() if along == "x" else ax.get_yaxis_transform()
-        ax.text(*place, text, transform=transform, fontsize=5, color="0.4", ha="right", va="bottom")
+        # Clear of a line that runs along the mark; lines lie above the lower of two.
+        below = along == "y" and value < max(v for a, v, _ in panel.marks if a == "y")
+        ax.annotate(
+            text, place, xycoords=transform, xytext=(0, -3 if below else 3), ha="right",
+            textcoords="offset points", va="top" if below else "bottom", fontsize=5, color="0.4",
+        )  # fmt: skip
+    if any(along == "y" for along, *_ in panel.marks):
+        ax.margins(y=0.12)  # for what the uppermost mark says
     ax.set_title(_plain(panel.title))
     _axis(ax, "x", panel.x)
     _axis(ax, "y", panel.y)
@@ -125,7 +133,7 @@ def _line(ax: Any, line: Line, style: Style) -> None:
 
 
 def _axis(ax: Any, which: str, axis: Axis) -> None:
-    getattr(ax, f"set_{which}label")(_plain(axis.label))
+    getattr(ax, f"set_{which}label")("\n".join(textwrap.wrap(_plain(axis.label), 24)))
     if axis.log:
         getattr(ax, f"set_{which}scale")("log")
     side = getattr(ax, f"{which}axis")
