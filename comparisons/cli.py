@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
 
+    from comparisons.execution.deciding import Costs, Planned
     from comparisons.planning.overrides import Overrides
     from comparisons.planning.plan import Plan
     from foundations.records.spec import RunSpec
@@ -150,10 +151,15 @@ def usable_folder(out: Path) -> Path:
 
 def _dry_run(plan: Plan, out: Path, options: argparse.Namespace) -> int:
     """What --dry-run prints, by the first process alone."""
-    from comparisons.execution.dry_run import dry_run
+    from comparisons.execution.dry_run import dry_run, dry_run_of_claims
     from comparisons.execution.launch import process_place
     from comparisons.execution.search import trials_of
 
+    if options.until_decided is not None:
+        names, preset, planned, costs = _claims_of(options, out)
+        if process_place()[0] == 0:
+            dry_run_of_claims(names, preset, out, planned, costs)
+        return 0
     trials = None
     if options.search:
         trials = trials_of(plan, options.search, options.match != "parameters")
@@ -265,32 +271,39 @@ def _run(
     return 1 if (unfinished or untried) and rank == 0 else 0
 
 
+def _claims_of(options: argparse.Namespace, out: Path) -> tuple[list[str], str, Planned, Costs]:
+    """Studies, preset, their plans by number of seeds, and what runs take."""
+    import torch
+
+    from comparisons.execution.deciding import Costs, planner
+    from comparisons.execution.workers import usual_workers
+    from foundations.statistics import LOOKS
+
+    preset = options.preset or DEFAULT_PRESET
+    data = Path(options.data_dir) if options.data_dir else None
+    costs = Costs(options.workers or usual_workers(LOOKS[0], torch.cuda.is_available()))
+    planned = planner(preset, settings_of(options), data, out)
+    return studies_named(options.study), preset, planned, costs
+
+
 def _until_decided(
     studied: Callable[..., tuple[int, Path]], out: Path, command: str, options: argparse.Namespace
 ) -> tuple[int, Path]:
     """Run studies until their claims are told. studied: `run_study` but for the plan and the runs
     of each study. Returns runs not finished and the report."""
-    import torch
-
-    from comparisons.execution.deciding import Costs, planner, until_decided, write_standings
+    from comparisons.execution.deciding import until_decided, write_standings
     from comparisons.execution.launch import LaunchError, process_place
     from comparisons.execution.study import build_report
-    from comparisons.execution.workers import usual_workers
-    from foundations.statistics import LOOKS
 
     if process_place()[1] > 1:
         raise LaunchError("--until-decided starts its own workers: start it with python alone")
-    preset = options.preset or DEFAULT_PRESET
-    data = Path(options.data_dir) if options.data_dir else None
-    planned = planner(preset, settings_of(options), data, out)
+    names, preset, planned, costs = _claims_of(options, out)
     unfinished = []
 
     def run(plan: Plan) -> int:
         unfinished.append(studied(plan)[0])
         return unfinished[-1]
 
-    names = studies_named(options.study)
-    costs = Costs(options.workers or usual_workers(LOOKS[0], torch.cuda.is_available()))
     keep = partial(write_standings, out, preset, planned=planned, command=command)
     until_decided(names, preset, options.until_decided, out, planned, run, costs, keep)
     return sum(unfinished), build_report(out)

@@ -138,6 +138,13 @@ class Costs:
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
         self._seconds: dict[str, float] = {}
+        self._flops: dict[str, float] = {}
+
+    def flops(self, runs: Sequence[RunSpec], out: Path) -> float:
+        """Operations of what is left of runs."""
+        self.minutes(runs, out)
+        left = [spec for spec in runs if not RunFolder(out, spec).complete]
+        return sum(self._flops[_kind(spec)] for spec in left)
 
     def minutes(self, runs: Sequence[RunSpec], out: Path) -> float:
         """What is left of runs, of all their steps: training that stops early takes less."""
@@ -145,8 +152,9 @@ class Costs:
         new = {kind: spec for spec in left if (kind := _kind(spec)) not in self._seconds}
         if new:
             with company(self.workers - 1):
-                seconds = estimate(tuple(new.values()), expected_device(), always=True).seconds
-            self._seconds |= {kind: seconds[spec.run_id] for kind, spec in new.items()}
+                found = estimate(tuple(new.values()), expected_device(), always=True)
+            self._seconds |= {kind: found.seconds[spec.run_id] for kind, spec in new.items()}
+            self._flops |= {kind: found.flops[spec.run_id] for kind, spec in new.items()}
         return wall_seconds([self._seconds[_kind(spec)] for spec in left], self.workers) / 60
 
 

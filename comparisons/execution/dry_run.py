@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from comparisons.execution.deciding import Costs, Planned, next_looks, standings
 from comparisons.execution.launch import process_place
 from comparisons.execution.progress import counted, duration, plan_lines
 from comparisons.execution.study import Tracking, make_accelerator, workers_for
@@ -63,6 +64,36 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
     console.print(
         "Estimated from a measurement of about two seconds; training that stops early takes less."
         " Nothing was trained or written.",
+        soft_wrap=True,
+    )
+
+
+def dry_run_of_claims(
+    names: Sequence[str], preset: str, out: Path, planned: Planned, costs: Costs
+) -> None:
+    """Print where the claims of studies stand, and what the next look at each would take alone."""
+    stand = {name: standings(name, preset, out, planned) for name in names}
+    following = {one.claim: one for one in next_looks(stand, preset, out, planned, costs)}
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("claim", "study", "verdict"):
+        grid.add_column(name, no_wrap=True)
+    for name in ("seeds", "next look", "runs left", "FLOPs", "hours"):
+        grid.add_column(name, justify="right")
+    for one in (one for claims in stand.values() for one in claims):
+        look = [""] * 4
+        if after := following.get(one.claim):
+            left = [spec for spec in after.runs if not RunFolder(out, spec).complete]
+            work = f"{costs.flops(left, out):.1e}", f"{after.minutes / 60:.1f}"
+            look = [f"{after.seeds} seeds", str(len(left)), *work]
+        grid.add_row(one.claim, one.study, one.finding.verdict, str(one.seeds), *look)
+    every = {spec.run_id: spec for one in following.values() for spec in one.runs}
+    hours = costs.minutes(tuple(every.values()), out) / 60
+    console = Console(highlight=False)
+    console.print(grid)
+    console.print(
+        f"all of these looks together, runs shared: about {hours:.1f} h with"
+        f" {counted(costs.workers, 'worker')}. Of all steps, measured on this machine; training"
+        " that stops early takes less. Nothing was trained or written.",
         soft_wrap=True,
     )
 

@@ -204,6 +204,18 @@ def test_wrong_use_is_one_line(arguments, words, tmp_path, capsys):
     assert error.count("\n") == 1
 
 
+def test_a_dry_run_says_where_claims_stand_and_what_the_next_look_takes(two, tmp_path, capsys):
+    for spec in planner("quick", {}, None)("clear", 3)[1]:
+        finish(tmp_path, spec)
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["--study=all", "--until-decided=1", "--dry-run", f"--out={tmp_path}"]) == 0
+    said = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    assert said["T-clear"] == ["T-clear", "clear", "reproduced", "3"]
+    assert said["T-close"][:8] == ["T-close", "close", "not", "run", "0", "3", "seeds", "3"]
+    assert float(said["T-close"][8]) > 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 @pytest.mark.slow
 def test_a_command_trains_to_a_ledger_with_looks(two, tmp_path):
     fast = ("--preset=smoke", "--set=train.steps=3", "--set=train.validation_samples=8")
