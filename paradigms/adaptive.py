@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from foundations.errors import Unsuitable, unknown_name
-from paradigms.base import Paradigm, Signature, State
+from paradigms.base import Paradigm, Signature, State, first_of
 
 HALTINGS = ("act", "pondernet")
 #: ACT halts when what is left of a chance of 1 is no more than this (Graves 2016).
@@ -64,7 +64,7 @@ class Adaptive(Paradigm):
     def advance(self, state: State, context: Any) -> State:
         hidden, mean, numbers = state.hidden
         after = self.inner.advance(State(hidden, state.iteration), context)
-        first = after.parts[0].flatten(2)
+        first = first_of(after.hidden).flatten(2)
         chance = self.unit(first.mean(2).to(self.unit.weight.dtype)).float().sigmoid()
         halted, _, time = numbers.split(1, 1)
         left = 1 - halted

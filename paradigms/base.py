@@ -52,7 +52,15 @@ class State(NamedTuple):
     def together(f: Callable[..., Tensor], *states: State) -> State:
         """One state out of several of the same structure: each part is `f` of theirs, the iteration
         is the first one's."""
-        return states[0]._replace(hidden=_combined(f, [s.hidden for s in states]))
+        return State(_combined(f, [s.hidden for s in states]), states[0].iteration)
+
+
+def first_of(hidden: Any) -> Tensor:
+    """The first tensor of a `State.hidden`. A function, since compilers before torch 2.11 don't see
+    through properties of a named tuple."""
+    while isinstance(hidden, tuple):
+        hidden = hidden[0]
+    return hidden
 
 
 def _tensors(hidden: Any) -> Iterator[Tensor]:

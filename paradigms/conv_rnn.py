@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from paradigms.base import Paradigm, Signature, State
+from paradigms.base import Paradigm, Signature, State, first_of
 from paradigms.dt_net import narrowing_head
 from paradigms.hgru.net import GlobalReadout, Stem, check_unit
 from paradigms.layers import CONV, conv3, reach
@@ -156,10 +156,11 @@ class ConvRNN(Paradigm):
         return self.drive(self.stem(x))
 
     def advance(self, state: State, context: Any) -> State:
-        return State(self._hidden(self.cell(context, state.parts)), state.iteration + 1)
+        parts = state.hidden if isinstance(state.hidden, tuple) else (state.hidden,)
+        return State(self._hidden(self.cell(context, parts)), state.iteration + 1)
 
     def readout(self, state: State) -> Tensor:
-        return self.head(state.parts[0])
+        return self.head(first_of(state.hidden))
 
     @staticmethod
     def _hidden(maps: tuple[Tensor, ...]) -> Any:

@@ -124,7 +124,8 @@ def split_places(
     if tests is None:
         of_split = {"train": bucket > 1, "validation": bucket == 0, "test": bucket == 1}
     else:
-        free = ~np.isin(hashed, hashed[tests])
+        # By sorting: NumPy 2.0 fails at tables of numbers this large.
+        free = ~np.isin(hashed, hashed[tests], kind="sort")
         of_split = {"train": free & (bucket > 0), "validation": free & (bucket == 0), "test": tests}
     return np.flatnonzero(of_split[split])
 
