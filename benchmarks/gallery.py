@@ -74,11 +74,12 @@ def show(axes: Axes, picture: np.ndarray, sure: np.ndarray | None = None) -> Non
 
 def draw(rows: list[Row], picture: np.ndarray) -> Figure:
     """A row a network; one pass alone stands in the last column."""
-    height = (0.55 if len(picture) == 2 else 1.2) * len(rows) + 0.4
+    tall, gap = (0.55, 0.7) if len(picture) == 2 else (1.2, 0.2)
+    height = tall * len(rows) + 0.4
     figure = Figure(figsize=(1.15 * (len(SHOWN) + 2) + 1.6, height), dpi=130)
     grid = figure.subplots(
         len(rows), len(SHOWN) + 2, squeeze=False,
-        gridspec_kw={"wspace": 0.06, "hspace": 0.7 if len(picture) == 2 else 0.2, "left": 0.19, "right": 0.99,
+        gridspec_kw={"wspace": 0.06, "hspace": gap, "left": 0.19, "right": 0.99,
                      "top": 1 - 0.35 / height, "bottom": 0.25 / height},
     )  # fmt: skip
     for axes, title in zip(grid[0], ["the problem", *SHOWN, "last"], strict=True):
@@ -107,9 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs on one task")
     parser.add_argument("--difficulty", required=True, help="of the problem")
     parser.add_argument("--problem", type=whole_number(0, 10**6), default=0, help="its number")
-    parser.add_argument(
-        "--out", type=writable_file, required=True, help="FILE.png, FILE.webp or FILE.svg"
-    )
+    parser.add_argument("--out", type=writable_file, required=True, help="FILE.webp, .png or .svg")
     options = parser.parse_args(arguments)
     runs = [load_run(folder) for folder in options.runs]
     tasks = sorted({spec.task for spec, _, _ in runs})

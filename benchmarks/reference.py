@@ -1,6 +1,6 @@
-"""`python -m benchmarks.reference`: what the pages of tasks and paradigms in docs/ say from the code
-and from the results that are kept. The rest of a page is written by hand: what stands between `made`
-and `end` is made anew, a name without a page is given one, and docs/reference.md lists them all."""
+"""`python -m benchmarks.reference`: what pages of tasks and paradigms in docs/ say by the code and
+the results that are kept. The rest of a page is written by hand: what stands between `made` and
+`end` is made anew, a name without a page is given one, and docs/reference.md lists them all."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from paradigms import (
     paradigm_recipe,
     paradigm_title,
 )
-from tasks import load_task, task_class, task_names, task_title
+from tasks import TASKS, load_task, task_class, task_names, task_title
 from tasks.base import TaskSpec
 
 ROOT = Path(__file__).parents[1]
@@ -38,14 +38,17 @@ DOCS = ROOT / "docs"
 RESULTS = DOCS / "results"
 #: Kept tables with a row per run, difficulty and exit rule, and what pages call them.
 TABLES = {
-    "default": "[default study](../results/README.md)",
-    "studies": "[published claims](../results/studies/README.md)",
+    "default": "the [default study](../results/README.md)",
+    "studies": "the [published claims](../results/studies/README.md)",
     "own": "[our claims](../results/own/README.md)",
 }
 RIVALS = {"sums": "prefix_sums", "mazes": "maze"}
 #: Tasks and presets at which networks are counted.
 SIZES = ("maze", "prefix_sums", "pathfinder", "cifar10")
 PRESETS = ("quick", "paper")
+SCORED = """Problems solved entirely, in %: the mean over training seeds, in brackets the lowest and
+the highest; answered after the number of iterations that was chosen on validation problems. Names
+have the settings in which the runs of a study differ; recipes are those of their time."""
 #: Pictures of a task on its page, of the gallery's.
 SHOWN = 3
 HEAD = """# Reference
@@ -110,8 +113,8 @@ def task_picture(name: str) -> str:
     some = listed[: SHOWN - 1] + listed[SHOWN - 1 :][-1:]
     lines = [line.replace("](images", "](../images") for line in some]
     if not lines:
-        lines = [f"No picture: its images do not come with the library. To see some of a folder:\n"
-                 f"`python -m tasks preview {name} --data-dir FOLDER --out {name}.png`."]  # fmt: skip
+        command = f"python -m tasks preview {name} --data-dir FOLDER --out {name}.png"
+        lines = [f"No picture: its images do not come with the library. Of a folder: `{command}`."]
     else:
         lines.append(f"\nMore: [gallery](../gallery.md#{name}).")
     return "\n".join(lines)
@@ -206,13 +209,15 @@ def scores_kept() -> pd.DataFrame:
                 place=unit + table["difficulty"].astype(str),
                 on=f"{unit}{_spec(task, 'quick').train_difficulty}, 50,000",
                 problems=table["n_test"],
-                source="[rivals](../results/README.md)",
+                source="the [rivals](../results/README.md)",
                 max_iterations=64,
             )
         )
     kept = pd.concat(parts, ignore_index=True).sort_values("max_iterations", kind="stable")
+    kept["label"] = kept["label"].str.replace(" trained on .*", "", regex=True)  # has a column
     key = ["task", "paradigm", "label", "on", "place", "problems", "source", "seed"]
-    return kept.drop_duplicates(key, keep="last")[[*key, "test_difficulty", "accuracy"]]
+    kept = kept.drop_duplicates(key, keep="last").sort_index()
+    return kept[[*key, "test_difficulty", "accuracy"]]
 
 
 def _cell(accuracy: pd.Series) -> str:
@@ -221,34 +226,42 @@ def _cell(accuracy: pd.Series) -> str:
     return mean if len(accuracy) == 1 or low == high else f"{mean} ({low}–{high})"
 
 
-def numbers(rows: pd.DataFrame, linked: bool) -> str:
-    """A table a task, a row a network and source, a column a difficulty, in %; linked: the names of
-    networks, to their pages."""
+def _padded(labels: pd.Series) -> pd.Series:
+    """Labels whose numbers are in the order of their size, `depth=8` before `depth=12`."""
+    return labels.str.replace(r"\d+", lambda number: number[0].zfill(9), regex=True)
+
+
+def _row(key: tuple[Any, ...], mine: pd.DataFrame, places: list[str], page: str) -> str:
+    """A network's line of a table; page: of the network, if its name is a link."""
+    label, on, problems = key
+    name, shown = str(mine["paradigm"].iloc[0]), f"`{label}`"
+    if page:
+        more = f" `{label[len(name) + 1 :]}`" if label != name else ""
+        shown = f"[`{name}`](../paradigms/{page}.md){more}"
+    found = [mine.loc[mine["place"] == place, "accuracy"] for place in places]
+    cells = " | ".join(_cell(accuracy) if len(accuracy) else "" for accuracy in found)
+    return f"| {shown} | {on} | {mine['seed'].nunique()} | {problems:,.0f} | {cells} |"
+
+
+def numbers(rows: pd.DataFrame, of_task: bool) -> str:
+    """A table a task and source, a row a network, a column a difficulty, in %. of_task: on the
+    page of that task, so that networks and not the task are links."""
     if rows.empty:
         return "No run of it is kept."
-    pages = page_of() if linked else {}
-    tables = ["Problems solved entirely, in %: the mean over training seeds and, in brackets, the "
-              "lowest and highest. Answered after the number of iterations that was chosen on "
-              "validation problems. A label names the settings in which runs of a study differ."]  # fmt: skip
-    for task, of_task in rows.groupby("task", sort=False):
-        places = of_task.sort_values(["test_difficulty", "place"], kind="stable")["place"].unique()
-        if not linked:
-            tables.append(f"On [{task_title(str(task))}]({Path('../tasks')}/{task}.md):")
-        head = f"| network | trained on | seeds | of | {' | '.join(places)} | from |"
-        lines = [head, "|---" * (len(places) + 5) + "|"]
-        key = ["source", "label", "on", "problems"]
-        for (source, label, on, problems), mine in of_task.groupby(key, sort=False):
-            name = str(mine["paradigm"].iloc[0])
-            shown = f"`{label}`"
-            if linked:
-                shown = f"[`{name}`](../paradigms/{pages[name]}.md)"
-                shown += f" `{str(label)[len(name) + 1 :]}`" if label != name else ""
-            cells = [_cell(a) if len(a := mine[mine["place"] == p]["accuracy"]) else "" for p in places]
-            seeds = mine["seed"].nunique()
-            lines.append(
-                f"| {shown} | {on} | {seeds} | {problems:,.0f} | {' | '.join(cells)} | {source} |"
-            )
-        tables.append("\n".join(lines))
+    pages = page_of() if of_task else {}
+    tables = [SCORED]
+    order = {name: i for i, name in enumerate(paradigm_names())}
+    by = {"paradigm": lambda names: names.map(order), "label": _padded}
+    for (task, source), group in rows.groupby(["task", "source"], sort=False):
+        group = group.sort_values(list(by), key=lambda c: by[c.name](c), kind="stable")
+        ordered = group.sort_values(["test_difficulty", "place"], kind="stable")
+        places = list(ordered["place"].unique())
+        where = "" if of_task else f"On [{task_title(str(task))}](../tasks/{task}.md), "
+        lines = [f"| network | trained on | seeds | of | {' | '.join(places)} |"]
+        lines.append("|---" * (len(places) + 4) + "|")
+        for key, mine in group.groupby(["label", "on", "problems"], sort=False):
+            lines.append(_row(key, mine, places, pages.get(mine["paradigm"].iloc[0], "")))
+        tables += [f"{where}{'From' if of_task else 'from'} {source}:", "\n".join(lines)]
     return "\n\n".join(tables)
 
 
@@ -286,7 +299,7 @@ def task_page(page: str) -> str:
     (name,) = names_on(page)
     scores = scores_kept()
     mine = scores[scores["task"] == name]
-    found = numbers(mine, linked=True)
+    found = numbers(mine, of_task=True)
     return filled(page, {"picture": task_picture(name), "law": task_law(name), "numbers": found})
 
 
@@ -297,7 +310,7 @@ def paradigm_page(page: str) -> str:
     made = {
         "picture": paradigm_picture(names),
         "law": paradigm_law(names),
-        "numbers": numbers(scores[scores["paradigm"].isin(names)], linked=False),
+        "numbers": numbers(scores[scores["paradigm"].isin(names)], of_task=False),
     }
     return filled(page, made)
 
@@ -307,8 +320,8 @@ def index() -> str:
     of_task, of_paradigm = page_of("tasks"), page_of()
     tasks = ["| task | name | what is asked |", "|---|---|---|"]
     for name in task_names():
-        said = told(task_class(name).__doc__).partition("\n\n")[0].replace("\n", " ")
-        tasks.append(f"| [{task_title(name)}](tasks/{of_task[name]}.md) | `{name}` | {said} |")
+        said = described(TASKS[name])
+        tasks.append(f"| [{task_title(name)}](tasks/{of_task[name]}.md) | `{name}` | {said}. |")
     lines = ["| paradigm | name | what it is |", "|---|---|---|"]
     for name in [*paradigm_names(), *(n for n in PARADIGMS.names() if ":" in n)]:
         title = paradigm_title(name) if ":" not in name else f"{name.partition(':')[0]}: of another"
@@ -337,7 +350,10 @@ def _first(kind: str, stem: str) -> str:
 
 def written() -> Iterator[tuple[Path, str]]:
     """Every file that this makes or completes, and what it should hold."""
-    kinds: dict[str, Any] = {"tasks": (task_page, task_title), "paradigms": (paradigm_page, paradigm_title)}
+    kinds: dict[str, Any] = {
+        "tasks": (task_page, task_title),
+        "paradigms": (paradigm_page, paradigm_title),
+    }
     for kind, (complete, title) in kinds.items():
         for path in sorted((DOCS / kind).glob("*.md")):
             yield path, complete(_read(path))

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.schematics`: docs/images/paradigms/NAME.svg, what each paradigm repeats, and
+"""`python -m benchmarks.schematics`: docs/images/paradigms/NAME.svg, what a paradigm repeats and
 how far an answer sees after so many iterations. Both are found by building the network small and
 asking it, so that a picture can't say what the code does not do."""
 
