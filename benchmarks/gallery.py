@@ -39,7 +39,8 @@ class Row(NamedTuple):
 def thoughts(
     session: Session, name: str, difficulty: Difficulty, problem: int
 ) -> tuple[Row, np.ndarray]:
-    """A network's answers to test problem `problem`, and the problem as a picture, [h, w, 3]."""
+    """A network's answers to test problem `problem`, and the problem as a picture, [h, w, 3]; of a
+    string [2, n, 3], with the right answer under it."""
     model, task = session.model, session.task
     batch = session.sample(difficulty, np.array([problem]), seed=0)
     last = MOST if model.max_iterations is None else model.max_iterations
@@ -48,34 +49,44 @@ def thoughts(
     with session.running():
         logits = model(batch.inputs, iterations=last).float()
     picture = task.picture(batch.inputs.cpu())[0].permute(1, 2, 0).numpy()
+    if task.spec.spatial_dims == 1:
+        right = batch.targets.cpu().numpy()
+        picture = np.concatenate([picture, over(np.ones((1, 1, 3)), right)])
     correct = bool(task.correct(logits, batch)[0])
     return Row(name, dict(zip(wanted, frames, strict=True)), correct), picture
 
 
+def over(picture: np.ndarray, sure: np.ndarray) -> np.ndarray:
+    """A picture [h, w, 3] in which sites [h, w] are as orange as a network is sure of them."""
+    return picture * (1 - sure[..., None]) + SURE * sure[..., None]
+
+
 def show(axes: Axes, picture: np.ndarray, sure: np.ndarray | None = None) -> None:
-    """The problem, and over it how sure a network is of a site."""
+    """The problem, and over it how sure a network is of a site; of a string that alone."""
+    string = len(picture) == 2
     if sure is not None:
-        sure = sure[..., None]
-        picture = 0.85 * picture * (1 - sure) + SURE * sure
-    axes.imshow(np.clip(picture, 0, 1), interpolation="nearest")
+        picture = over(np.ones(3) if string else 0.85 * picture, np.atleast_2d(sure))
+    aspect = "auto" if string else "equal"
+    axes.imshow(np.clip(picture, 0, 1), interpolation="nearest", aspect=aspect)
     axes.set_xticks([])
     axes.set_yticks([])
 
 
 def draw(rows: list[Row], picture: np.ndarray) -> Figure:
     """A row a network; one pass alone stands in the last column."""
-    height = 1.2 * len(rows) + 0.4
+    tall, gap = (0.55, 0.7) if len(picture) == 2 else (1.2, 0.2)
+    height = tall * len(rows) + 0.4
     figure = Figure(figsize=(1.15 * (len(SHOWN) + 2) + 1.6, height), dpi=130)
     grid = figure.subplots(
         len(rows), len(SHOWN) + 2, squeeze=False,
-        gridspec_kw={"wspace": 0.06, "hspace": 0.2, "left": 0.19, "right": 0.99,
+        gridspec_kw={"wspace": 0.06, "hspace": gap, "left": 0.19, "right": 0.99,
                      "top": 1 - 0.35 / height, "bottom": 0.25 / height},
     )  # fmt: skip
     for axes, title in zip(grid[0], ["the problem", *SHOWN, "last"], strict=True):
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=10)
     for row, cells in zip(rows, grid, strict=True):
         show(cells[0], picture)
-        cells[0].set_ylabel(row.name, rotation=0, ha="right", va="center", fontsize=9)
+        cells[0].set_ylabel(row.name, rotation=0, ha="right", va="center", fontsize=10)
         last = max(row.frames)
         for n, axes in zip(SHOWN, cells[1:-1], strict=True):
             if n in row.frames and n < last:
@@ -85,7 +96,7 @@ def draw(rows: list[Row], picture: np.ndarray) -> Figure:
         show(cells[-1], picture, row.frames[last])
         colour = RIGHT if row.correct else WRONG
         word = "right" if row.correct else "wrong"
-        cells[-1].set_xlabel(f"{last}: {word}", fontsize=7, color=colour, labelpad=1)
+        cells[-1].set_xlabel(f"{last}: {word}", fontsize=8, color=colour, labelpad=1)
         for spine in cells[-1].spines.values():
             spine.set(color=colour, linewidth=2)
     return figure
@@ -97,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs on one task")
     parser.add_argument("--difficulty", required=True, help="of the problem")
     parser.add_argument("--problem", type=whole_number(0, 10**6), default=0, help="its number")
-    parser.add_argument("--out", type=writable_file, required=True, help="FILE.png or FILE.svg")
+    parser.add_argument("--out", type=writable_file, required=True, help="FILE.webp, .png or .svg")
     options = parser.parse_args(arguments)
     runs = [load_run(folder) for folder in options.runs]
     tasks = sorted({spec.task for spec, _, _ in runs})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pandas as pd
 import pytest
 from commands import ROOT
 from PIL import Image
@@ -54,3 +55,27 @@ def test_a_task_without_its_data_says_how_to_see_it(tmp_path, monkeypatch):
 
     monkeypatch.setattr(problems, "load_task", absent)
     assert "--data-dir FOLDER" in problems.section("svhn", tmp_path)
+
+
+def test_a_picture_that_was_drawn_where_the_data_were_stays(tmp_path, monkeypatch):
+    def absent(name):
+        raise MissingData("nowhere")
+
+    monkeypatch.setattr(problems, "load_task", absent)
+    kept = tmp_path / "images/gallery/svhn_1.webp"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    assert "](images/gallery/svhn_1.webp)" in problems.section("svhn", tmp_path)
+
+
+def test_what_networks_think_is_shown_with_the_shares_that_are_kept():
+    assert PAGE.endswith(problems.THINKING)
+    for name in re.findall(r"\]\((images/thinking_\w+\.webp)\)", problems.THINKING):
+        assert (DOCS / name).stat().st_size < 250_000
+    kept = pd.read_csv(DOCS / "results/rivals/mazes.csv")
+    shares = 100 * kept[kept["difficulty"] == 13].set_index("paradigm")["accuracy"]
+    order = "dt_net_recall trm locrnn conv_gru dt_net_lipschitz deq looped_transformer"
+    order += " feed_forward_recall unet dilated_cnn narrow_resnet18 transformer"
+    said = re.search(r"In order they solve (.*?) %\s+of that size, and (.*?) %", PAGE, re.DOTALL)
+    numbers = re.findall(r"[\d.]+", f"{said[1]} {said[2]}")
+    assert [float(n) for n in numbers] == [round(shares[name], 1) for name in order.split()]

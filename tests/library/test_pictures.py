@@ -51,3 +51,16 @@ def test_a_row_of_the_gallery_ends_with_the_networks_last_answer(name, shown):
     assert row.correct == right
     figure = gallery.draw([row], picture)
     assert len([axes for axes in figure.axes if axes.images]) == len(shown) + 1
+
+
+def test_a_string_is_shown_with_its_answer_and_rows_of_bits():
+    torch.manual_seed(0)
+    task = load_task("prefix_sums")
+    model = build_paradigm("dt_net_recall", task.spec, width=8, iterations=3).eval()
+    session = Session(model, task, torch.device("cpu"))
+    row, picture = gallery.thoughts(session, "dt_net_recall", 16, 0)
+    batch = task.sample(16, 1, seed=0, split="test")
+    assert picture.shape == (2, 16, 3)
+    assert ((picture[1] == gallery.SURE).all(1) == batch.targets[0].numpy()).all()
+    assert all(frame.shape == (16,) for frame in row.frames.values())
+    assert gallery.draw([row], picture).axes
