@@ -81,13 +81,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. marks: (axis "x" or "y", value, text) of lines across it."""
+    """One pair of axes. marks: (axis "x" or "y", value, text) of lines across it. task: in a figure
+    of several, that which the panel is of."""
 
     title: str
     x: Axis
     y: Axis
     lines: list[Line]
     marks: list[tuple[str, float, str]] = field(default_factory=list)
+    task: str = ""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ def reach_panel(section: Section, title: str = "") -> Panel | None:
         Axis(_RATIO, log=log_axis([1.0, hardest], 8)),
         lines,
         marks,
+        section.task,
     )
 
 
