@@ -90,7 +90,9 @@ def difficulty_panel(section: Section, title: str = "") -> Panel:
     x = Axis(section.difficulty_name, log=log_axis(places, 6), ticks=ticks)
     marks = [("x", d, "trained") for d in section.train_difficulties if d in section.labels]
     lines = table_lines(section.best, "test_difficulty")
-    return Panel(title, x, SOLVED, lines, chance_mark(section) + marks)
+    trained = max(section.train_difficulties, default=None)
+    beyond = trained if trained in section.labels and trained < max(places) else None
+    return Panel(title, x, SOLVED, lines, chance_mark(section) + marks, beyond=beyond)
 
 
 def against_difficulty(section: Section, key: str) -> Figure | None:

@@ -194,6 +194,10 @@ def _panel_svg(
         f'<svg class="static" viewBox="0 0 {width} {height}" role="img"'
         f' aria-label="{escape(name)}">'
     ]
+    if panel.beyond is not None:
+        at, room = x(panel.beyond), f'x="{width - right}" y="{top - 5}" text-anchor="end"'
+        parts.append(f'<path class="beyond" d="M{at} {top}H{width - right}V{base}H{at}Z"/>')
+        parts.append(_text("harder than in training", f'class="mark" {room}'))
     for value, text in y.ticks():
         at = y(value)
         parts.append(f'<path class="grid" d="M{left} {at}H{width - right}"/>')
@@ -202,13 +206,15 @@ def _panel_svg(
         at = x(value)
         parts.append(f'<path class="grid" d="M{at} {top}V{base}"/>')
         parts.append(_text(text, f'x="{at}" y="{base + 16}" text-anchor="middle"'))
+    said = []
     for axis, value, text in panel.marks:
         at = x(value) if axis == "x" else y(value)
         across = f"M{at} {top}V{base}" if axis == "x" else f"M{left} {at}H{width - right}"
         place = f'x="{at}" y="{top - 5}" text-anchor="middle"'
-        place = place if axis == "x" else f'x="{left + 4}" y="{at - 4}"'
+        if axis == "y":  # between the points, which stand at either end
+            place = f'x="{(left + width - right) / 2}" y="{at - 4}" text-anchor="middle"'
         parts.append(f'<path class="mark" d="{across}"/>')
-        parts.append(_text(text, f'class="mark" {place}'))
+        said.append(_text(text, f'class="mark" {place}'))
     for label, place in (
         (panel.x.label, f'x="{(left + width - right) / 2}" y="{height - 8}"'),
         (panel.y.label, f'transform="translate(13 {middle}) rotate(-90)"'),
@@ -218,7 +224,7 @@ def _panel_svg(
         _line_svg(line, styles[line.series], x, y, said)
         for line, said in zip(panel.lines, names, strict=True)
     ]
-    return "".join(parts) + "</svg>"
+    return "".join(parts + said) + "</svg>"
 
 
 def _text(text: str, attributes: str) -> str:

@@ -236,7 +236,7 @@
   }
   addEventListener("hashchange", unfold);
   if (location.hash) unfold();
-  addEventListener("beforeprint", () => document.querySelectorAll("details.part, details.fold").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => document.documentElement.classList.contains("alone") || document.querySelectorAll("details.part, details.fold").forEach((one) => { one.open = true; }));
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
   function film(figure) {
