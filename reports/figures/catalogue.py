@@ -35,7 +35,8 @@ def overview(among: list[Section], key: str) -> Figure | None:
     table = pd.concat([s.best for s in shown])
     where = "" if all(s.only for s in shown) else "at each difficulty"
     title = f"Share of problems solved {where}, by task"
-    caption = f"{curves.seeds_note(table)}{curves.answered(shown[0].rule, table)}"
+    caption = curves.answered(shown[0].rule, table)
+    caption = caption[:1].upper() + caption[1:]
     return with_headline(
         "overview", Figure(key, title, caption, [_overview_panel(s) for s in shown])
     )

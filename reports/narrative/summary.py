@@ -153,7 +153,7 @@ def _fewest(section: Section, sides: Sides, needed: Callable[[Section, float], N
     }
     goal = percent(section.goal)
     if best[True] is None and best[False] is None:
-        return Cell("none is shown to reach it")
+        return Cell(f"neither is shown to reach {goal}")
 
     def said(kind: bool) -> str:
         one = best[kind]
@@ -180,7 +180,7 @@ def _unnecessary(section: Section, sides: Sides) -> Cell:
             break
         enough.append((place, cells))
     if not enough:
-        return Cell("depth was not enough anywhere" if section.difficulties else "–")
+        return Cell("nowhere: depth fell short" if section.difficulties else "–")
     place, cells = enough[-1]
     numbers = f"{points(cells[True][0].mean)} and {percent(cells[False][0].mean)}"
     trained = "at" if [place] == section.trained else "up to"

@@ -163,8 +163,8 @@ def _neither(maps: Sequence[Map]) -> Advice | None:
         return None
     where = listed(even, _MOST_NAMED)
     return Advice(
-        f"Recurrence is unnecessary where problems are {_AS_HARD} and samples many:"
-        f" both families learn them, and neither is ahead, on {where}.",
+        f"Recurrence is unnecessary on problems {_AS_HARD}, given the most samples run, where"
+        f" both families learn them and neither is ahead: {where}.",
         even,
     )
 

@@ -23,6 +23,7 @@ from reports.figures.reach import reach
 from reports.figures.styles import Style, styles_of
 from reports.narrative.answer import answer
 from reports.narrative.summary import COLUMNS, summary
+from reports.narrative.unanswered import unanswered
 from reports.narrative.who_wins import advice, who_wins
 from reports.page import tables
 from reports.page.aggregates import aggregates_table, profiles, scores_of
@@ -36,7 +37,7 @@ from reports.page.runs import configurations
 from reports.page.search import search_table
 from reports.read.formats import listed, percent
 from reports.read.load import Records
-from reports.read.rules import RULES, interval_note, main_rule
+from reports.read.rules import CHOSEN, RULES, interval_note, main_rule
 from reports.read.sections import Section, sections, sections_by_study
 from reports.read.stored import items
 
@@ -51,7 +52,7 @@ def render(records: Records) -> str:
     """The whole page as text."""
     shown = sections(records.rows)
     styles = styles_of(records.rows)
-    notes = list(records.notes)
+    notes, rule = list(records.notes), main_rule(records.rows)
     headline = overview(shown, "overview")
     far = reach(shown, "reach")
     ledger = read_ledger(records.folder, notes)
@@ -99,7 +100,9 @@ def render(records: Records) -> str:
         search=search,
         notes=notes,
         remarks=records.remarks,
-        rule=RULES[main_rule(records.rows)],
+        rule=RULES[rule],
+        chosen=CHOSEN.get(rule, ""),
+        unanswered=unanswered(records),
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
         light=looks.COLOURS_LIGHT,
@@ -242,6 +245,7 @@ def _about(section: Section, records: Records, styles: dict[str, Style], prefix:
         "name": section.name,
         "task": section.task,
         "study": section.study,
+        "chance": percent(section.chance) if section.chance > 0 else "",
         "goal": percent(section.goal),
         "beside": side_by_side(section, records.runs, styles),
     }
@@ -261,7 +265,6 @@ def _section_part(
         "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,
         "trained": [] if only else [section.label(d) for d in section.train_difficulties],
-        "chance": percent(section.chance) if section.chance > 0 else "",
         "sizes": len(section.sizes),
         "samples": tables.samples_table(section, styles),
         "accuracy": tables.accuracy_table(section, styles),

@@ -18,9 +18,7 @@ def sizes(data: bytes) -> list[tuple[float, float]]:
 
 def text(data: bytes) -> str:
     """All text, without spaces: a file places words where it likes."""
-    objects = {
-        m[1]: m[2] for m in re.finditer(rb"(?ms)^(\d+) 0 obj\s(.*?)^endobj", data)
-    }
+    objects = {m[1]: m[2] for m in re.finditer(rb"(?ms)^(\d+) 0 obj\s(.*?)^endobj", data)}
     letters = {name: _letters(_stream(body)) for name, body in objects.items() if b"stream" in body}
     fonts = {
         name: letters[found[1]]
