@@ -34,11 +34,10 @@ class Name(NamedTuple):
 
 
 def named_panels(figure: Figure) -> list[bool]:
-    """Which panels have names: of up to two, or two rows of two, each; else the last of each row
-    of three, where panels are narrow."""
-    count = len(figure.panels)
-    each = count in (1, 2, 4)
-    return [(each or i % 3 == 2) and _can(panel) for i, panel in enumerate(figure.panels)]
+    """Which panels have names: of up to two, or two rows of two, each; of three, which are narrow,
+    the last; of more, none."""
+    named = {1: {0}, 2: {0, 1}, 3: {2}, 4: {0, 1, 2, 3}}.get(len(figure.panels), set())
+    return [i in named and _can(panel) for i, panel in enumerate(figure.panels)]
 
 
 def _can(panel: Panel) -> bool:

@@ -92,13 +92,13 @@
     const starts = rooms.map((_, column) => rooms.slice(0, column).reduce((sum, room) => sum + room, 0));
     const width = Math.max(Math.ceil(starts.at(-1) + rooms.at(-1)), 380), parts = [];
     let top = 10;
-    for (const line of wrapped(figure.querySelector("h4").innerText, Math.floor(width / 9.3))) {
+    for (const line of wrapped(figure.querySelector(":scope > :is(h3,h4)").innerText, Math.floor(width / 9.3))) {
       top += 18;
       parts.push(made("text", { ...text, x: 10, y: top, "font-size": 15, "font-weight": 600 }, line));
     }
     top += 12;
     panels.forEach((panel, i) => {
-      const x = starts[i % columns], y = top + Math.floor(i / columns) * (high + 24), title = panel.querySelector("h5");
+      const x = starts[i % columns], y = top + Math.floor(i / columns) * (high + 24), title = panel.querySelector("h4,h5");
       if (title) parts.push(made("text", { ...text, x: x + wide / 2, y: y + 14, "font-size": 13, "font-weight": 600, "text-anchor": "middle" }, title.innerText));
       const copy = standing(panel.querySelector("svg"), printed);
       for (const [key, value] of Object.entries({ x, y: y + 20, width: wide, height: high, overflow: "visible" })) copy.setAttribute(key, value);

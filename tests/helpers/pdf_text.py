@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import zlib
 
 
@@ -37,7 +38,7 @@ def text(data: bytes) -> str:
             else:
                 codes = (int(m[2][i : i + 4], 16) for i in range(0, len(m[2]), 4))
                 said += [font.get(code, "") for code in codes]
-    return re.sub(r"\s", "", "".join(said))
+    return re.sub(r"\s", "", unicodedata.normalize("NFKC", "".join(said)))  # no ligatures
 
 
 def _font_object(objects: dict[bytes, bytes], number: bytes) -> bytes:

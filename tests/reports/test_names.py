@@ -53,6 +53,7 @@ def test_figures_with_few_lines_and_room_have_names():
     assert named_panels(figure(2)) == [True] * 2
     assert named_panels(figure(3)) == [False, False, True]
     assert named_panels(figure(4)) == [True] * 4
+    assert named_panels(figure(6)) == [False] * 6, "no room"
     assert named_panels(figure(1, lines=MOST_NAMED + 1)) == [False]
     assert named_panels(figure(1, lines=1)) == [False]
     assert named_panels(figure(1, kind="points")) == [False]

@@ -21,7 +21,7 @@ _SEEN = """
 const seen = (query) => [...document.querySelectorAll(query)].filter((e) => !e.closest('[hidden]'));
 const text = (query) => seen(query).map((e) => e.textContent.trim());
 return {rows: text('table.summary tbody th'), sections: seen('section.task').map((s) => s.id),
-  panels: text('#overview h5'), maps: text('.map caption'),
+  panels: text('#overview h4'), maps: text('.map caption'),
   claims: text('.ledger tbody td:first-child'),
   contents: text('#contents li').filter((t) => /maze|sums/.test(t)), search: location.search,
   runs: seen('#runs-table tbody tr:not(.more)').map((r) => r.cells[1].textContent),
