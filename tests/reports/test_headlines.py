@@ -157,7 +157,7 @@ def test_with_few_tasks_the_overview_gives_numbers_and_with_many_who_leads_where
     )
     assert (
         title("overview", maze, photos, sums, close, paths)
-        == "Best where it is hardest and still solved: a on maze; b on photos and sums; not"
+        == "Best at the hardest difficulty that anyone solves: a on maze; b on photos and sums; not"
         " separated on close; none is clear of chance on paths"
     )
 
