@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browsing import open_page
+from browsing import open_page, wait_for
 from selenium.webdriver.common.keys import Keys
 
 from reports import build_report
@@ -84,6 +84,7 @@ def test_a_task_alone_is_shown_everywhere_and_in_the_address(browser, page):
     address = browser.execute_script("return location.href")
     browser.get("about:blank")
     browser.get(address)
+    wait_for(browser)
     again = browser.execute_script(_SEEN)
     assert again["rows"] == ["prefix_sums"]
     assert again["said"].startswith("6 of 16")
