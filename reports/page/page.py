@@ -59,14 +59,11 @@ def render(records: Records) -> str:
     filters = filters_of(records, shown, ledger)
     detailed = _detailed(shown, records, filters)
     details = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(detailed)]
-    places = {s.task: f"t{i}" for i, s in reversed(list(enumerate(detailed)))}
     own = details
     if detailed is not shown:
+        places = {s.task: f"t{i}" for i, s in reversed(list(enumerate(detailed)))}
         own = [_about(s, records, styles, places[s.task]) for s in shown]
-    parts = [
-        part | {"answer": answer(s), "summary": summary(s), "map": who_wins(s)}
-        for s, part in zip(shown, own, strict=True)
-    ]
+    parts = [part | _answered(s) for s, part in zip(shown, own, strict=True)]
     axes, search = axes_parts(records, styles), search_table(records.folder, notes)
     for beside in [part["beside"] for part in parts if part["beside"]][:1]:
         beside["first"] = True  # it stands at the top of the page
@@ -236,6 +233,11 @@ def _detailed(shown: list[Section], records: Records, filters: Filters) -> list[
     runs = records.tested.drop_duplicates("run_id")
     networks = dict(zip(runs["run_id"], runs["network"], strict=True))
     return sections_by_study(records.rows, networks, filters.studies)
+
+
+def _answered(section: Section) -> Part:
+    """What the top of the page alone shows of a section."""
+    return {"answer": answer(section), "summary": summary(section), "map": who_wins(section)}
 
 
 def _about(section: Section, records: Records, styles: dict[str, Style], prefix: str) -> Part:
