@@ -57,7 +57,9 @@ class Filters:
 def filters_of(records: Records, shown: Sequence[Section], ledger: Ledger | None) -> Filters:
     """Tasks in the order of the page, then those of runs without a number."""
     titles = titles_of("task", records.rows, records.runs)
-    unmeasured = (str(run.spec.get("task", "unknown")) for run in records.runs.values())
+    measured = set(records.tested["run_id"])
+    others = [run for run_id, run in records.runs.items() if run_id not in measured]
+    unmeasured = (str(run.spec.get("task", "unknown")) for run in others)
     names = dict.fromkeys([*(section.task for section in shown), *unmeasured])
     studies = ledger.runs if ledger else {}
     return Filters(
