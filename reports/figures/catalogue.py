@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 
@@ -22,7 +23,8 @@ def _overview_panel(section: Section) -> Panel:
     """Extrapolation or, where there are no degrees of difficulty, parameter efficiency."""
     places = section.difficulties[:1] if section.only else []
     panels = curves.cost_panels(section, curves.PARAMETERS, places, section.name)
-    return panels[0] if panels else curves.difficulty_panel(section, section.name)
+    panel = panels[0] if panels else curves.difficulty_panel(section, section.name)
+    return replace(panel, task=section.task)
 
 
 def overview(among: list[Section], key: str) -> Figure | None:
@@ -33,7 +35,8 @@ def overview(among: list[Section], key: str) -> Figure | None:
     table = pd.concat([s.best for s in shown])
     where = "" if all(s.only for s in shown) else "at each difficulty"
     title = f"Share of problems solved {where}, by task"
-    caption = f"{curves.seeds_note(table)}{curves.answered(shown[0].rule, table)}"
+    caption = curves.answered(shown[0].rule, table)
+    caption = caption[:1].upper() + caption[1:]
     return with_headline(
         "overview", Figure(key, title, caption, [_overview_panel(s) for s in shown])
     )

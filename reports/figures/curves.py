@@ -18,7 +18,7 @@ from reports.figures.figure_model import (
     iterations_axis,
     log_axis,
 )
-from reports.read.formats import count, plural
+from reports.read.formats import count
 from reports.read.rules import RULES, by_iterations, interval_note
 from reports.read.sections import Section
 
@@ -56,27 +56,25 @@ def table_lines(table: pd.DataFrame, x: str, kind: str = "line") -> list[Line]:
 
 
 def basis(table: pd.DataFrame) -> str:
-    """`2 seeds per point, 1,000 test problems each`, with ranges where points differ."""
+    """`means of 2 seeds, 1,000 test problems each`, with ranges where points differ."""
     if table.empty:
         return "no points"
     few, many = int(table["seeds"].min()), int(table["seeds"].max())
-    seeds = plural(many, "seed") if few == many else f"{few} to {many} seeds"
+    seeds = (
+        "one seed" if many == 1 else f"means of {few if few == many else f'{few} to {many}'} seeds"
+    )
     tests = table["n_test"].dropna()
     if tests.empty:
-        return f"{seeds} per point"
+        return seeds
     low, high = tests.min(), tests.max()
     problems = count(high) if low == high else f"{count(low)} to {count(high)}"
-    return f"{seeds} per point, {problems} test problems each"
+    return f"{seeds}, {problems} test problems each"
 
 
 def answered(rule: str, table: pd.DataFrame) -> str:
     """By which rule networks answer, and what points and intervals stand on."""
     dots = _SMALL_DOTS if len(table) and table["seeds"].max() > 1 else ""
     return f"answered after {RULES[rule]}; {basis(table)}. {interval_note(table)}. {dots}"
-
-
-def seeds_note(table: pd.DataFrame) -> str:
-    return "Means over seeds; " if len(table) and table["seeds"].max() > 1 else "One seed; "
 
 
 def chance_mark(section: Section) -> list[tuple[str, float, str]]:
@@ -90,7 +88,9 @@ def difficulty_panel(section: Section, title: str = "") -> Panel:
     x = Axis(section.difficulty_name, log=log_axis(places, 6), ticks=ticks)
     marks = [("x", d, "trained") for d in section.train_difficulties if d in section.labels]
     lines = table_lines(section.best, "test_difficulty")
-    return Panel(title, x, SOLVED, lines, chance_mark(section) + marks)
+    trained = max(section.train_difficulties, default=None)
+    beyond = trained if trained in section.labels and trained < max(places) else None
+    return Panel(title, x, SOLVED, lines, chance_mark(section) + marks, beyond=beyond)
 
 
 def against_difficulty(section: Section, key: str) -> Figure | None:
@@ -100,8 +100,8 @@ def against_difficulty(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"{section.name}: share of problems solved at each {section.difficulty_name}",
-        f"{seeds_note(section.best)}{answered(section.rule, section.best)}Runs with the largest"
-        " training set of each paradigm.",
+        "Runs with the largest training set of each paradigm,"
+        f" {answered(section.rule, section.best)}",
         [difficulty_panel(section)],
     )
 
@@ -124,7 +124,7 @@ def against_iterations(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"{section.name}: share of problems solved after each number of iterations",
-        f"{_signs(panels)}{basis(table)}. Bands: {interval_note(table)}.",
+        f"{_signs(panels)}{basis(table)}. Bands are {interval_note(table)}.",
         panels,
     )
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from reports.figures.figure_model import Axis, Figure, Line, Panel, short
+from reports.figures.names import HEIGHT, Name, named_panels, placed
 from reports.figures.styles import MARKERS, Style
 from reports.read.formats import human, points
 
@@ -148,14 +149,43 @@ def _scales(panel: Panel, wide: bool) -> tuple[_Scale, _Scale]:
     return x, _Scale(panel.y, [v for n in panel.lines for v in n.y], height - _BOTTOM, _TOP)
 
 
-def figure_svgs(figure: Figure, styles: dict[str, Style]) -> list[str]:
-    """Each panel as an SVG element."""
+class Drawn(NamedTuple):
+    """A panel as an SVG element. room: the pixels that the names of its lines take beyond its right
+    edge, as a share of the panel's own width; 0 where it has none."""
+
+    svg: str
+    room: float
+
+
+def figure_svgs(figure: Figure, styles: dict[str, Style]) -> list[Drawn]:
+    """Each panel as drawn."""
     wide = _wide(figure)
-    return [_panel_svg(p, styles, f"{figure.title}. {p.title}", wide) for p in figure.panels]
+    width, height = _size(wide)
+    drawn = []
+    for panel, named in zip(figure.panels, named_panels(figure), strict=True):
+        names: list[Name | None] = [None] * len(panel.lines)
+        if named:
+            names = placed(_ends(panel, wide), 4, height - 4)
+        svg = _panel_svg(panel, styles, f"{figure.title}. {panel.title}", wide, names)
+        right = max((name.right for name in names if name), default=0.0)
+        drawn.append(Drawn(svg, round(max(0.0, right - width) / width, 3)))
+    return drawn
 
 
-def _panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) -> str:
-    """The panel as an SVG element, called `name`."""
+def _ends(panel: Panel, wide: bool) -> list[tuple[str, tuple[float, float]]]:
+    """The name and the last point of each line."""
+    x, y = _scales(panel, wide)
+    last = [(line, kept[-1] if (kept := _kept(line)) else None) for line in panel.lines]
+    return [
+        (line.series, (math.nan, math.nan) if i is None else (x(line.x[i]), y(line.y[i])))
+        for line, i in last
+    ]
+
+
+def _panel_svg(
+    panel: Panel, styles: dict[str, Style], name: str, wide: bool, names: list[Name | None]
+) -> str:
+    """The panel as an SVG element, called `name`. names: of its lines."""
     width, height = _size(wide)
     left, right, top, bottom = _LEFT, _RIGHT, _TOP, _BOTTOM
     x, y = _scales(panel, wide)
@@ -164,6 +194,10 @@ def _panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) ->
         f'<svg class="static" viewBox="0 0 {width} {height}" role="img"'
         f' aria-label="{escape(name)}">'
     ]
+    if panel.beyond is not None:
+        at, room = x(panel.beyond), f'x="{width - right}" y="{top - 5}" text-anchor="end"'
+        parts.append(f'<path class="beyond" d="M{at} {top}H{width - right}V{base}H{at}Z"/>')
+        parts.append(_text("harder than in training", f'class="mark" {room}'))
     for value, text in y.ticks():
         at = y(value)
         parts.append(f'<path class="grid" d="M{left} {at}H{width - right}"/>')
@@ -172,27 +206,32 @@ def _panel_svg(panel: Panel, styles: dict[str, Style], name: str, wide: bool) ->
         at = x(value)
         parts.append(f'<path class="grid" d="M{at} {top}V{base}"/>')
         parts.append(_text(text, f'x="{at}" y="{base + 16}" text-anchor="middle"'))
+    said = []
     for axis, value, text in panel.marks:
         at = x(value) if axis == "x" else y(value)
         across = f"M{at} {top}V{base}" if axis == "x" else f"M{left} {at}H{width - right}"
         place = f'x="{at}" y="{top - 5}" text-anchor="middle"'
-        place = place if axis == "x" else f'x="{left + 4}" y="{at - 4}"'
+        if axis == "y":  # between the points, which stand at either end
+            place = f'x="{(left + width - right) / 2}" y="{at - 4}" text-anchor="middle"'
         parts.append(f'<path class="mark" d="{across}"/>')
-        parts.append(_text(text, f'class="mark" {place}'))
+        said.append(_text(text, f'class="mark" {place}'))
     for label, place in (
         (panel.x.label, f'x="{(left + width - right) / 2}" y="{height - 8}"'),
         (panel.y.label, f'transform="translate(13 {middle}) rotate(-90)"'),
     ):
         parts.append(_text(label, f'class="label" {place} text-anchor="middle"'))
-    parts += [_line_svg(line, styles[line.series], x, y) for line in panel.lines]
-    return "".join(parts) + "</svg>"
+    parts += [
+        _line_svg(line, styles[line.series], x, y, said)
+        for line, said in zip(panel.lines, names, strict=True)
+    ]
+    return "".join(parts + said) + "</svg>"
 
 
 def _text(text: str, attributes: str) -> str:
     return f"<text {attributes}>{escape(text)}</text>"
 
 
-def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
+def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale, name: Name | None) -> str:
     keep = _kept(line)
     across = {i: x(line.x[i]) for i in keep}
     at = [(across[i], y(line.y[i])) for i in keep]
@@ -220,7 +259,22 @@ def _line_svg(line: Line, style: Style, x: _Scale, y: _Scale) -> str:
     for i, size, kind in signs:
         place = f"translate({x(line.x[i])} {y(line.y[i])}) scale({size})"
         out.append(f'<path class="{kind}" transform="{place}" d="{MARKERS[style.marker][1]}"/>')
+    if name:
+        out.append(_name_svg(name, style))
     return "".join(out) + "</g>"
+
+
+def _name_svg(name: Name, style: Style) -> str:
+    rows = "".join(
+        f'<tspan x="{name.x}" dy="{HEIGHT if i else 0}">{escape(row)}</tspan>'
+        for i, row in enumerate(name.rows)
+    )
+    middle = name.y - 4 + HEIGHT / 2 * (len(name.rows) - 1)
+    start, end = name.end[0] + 6, name.x - 3
+    lead = f'<path class="named lead" d="M{start:.1f} {name.end[1]}L{end:.1f} {middle:.1f}"/>'
+    return (lead if name.leads else "") + (
+        f'<text class="named" y="{name.y}" style="fill:var(--n{style.colour})">{rows}</text>'
+    )
 
 
 def dots_svg(shares: list[float]) -> str:

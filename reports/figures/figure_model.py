@@ -81,13 +81,17 @@ class Line:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. marks: (axis "x" or "y", value, text) of lines across it."""
+    """One pair of axes. marks: (axis "x" or "y", value, text) of lines across it. task: in a figure
+    of several, that which the panel is of. beyond: the place along x from which on problems are
+    harder than in training."""
 
     title: str
     x: Axis
     y: Axis
     lines: list[Line]
     marks: list[tuple[str, float, str]] = field(default_factory=list)
+    task: str = ""
+    beyond: float | None = None
 
 
 @dataclass(frozen=True)

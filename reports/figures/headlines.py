@@ -135,7 +135,7 @@ def _leaders(panels: Sequence[Panel]) -> str:
             name = f"{top.series} on "
         tasks.setdefault(name, []).append(panel.title)
     leaders = "; ".join(f"{name}{listed(names, len(names))}" for name, names in tasks.items())
-    return f"Best where it is hardest and still solved: {leaders}"
+    return f"Best at the hardest difficulty that anyone solves: {leaders}"
 
 
 def _iterations(panels: Sequence[Panel]) -> str:

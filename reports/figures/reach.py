@@ -9,7 +9,7 @@ import pandas as pd
 
 from foundations.statistics import HalfSolved, half_solved
 from reports.figures.figure_model import Axis, Figure, Line, Panel, log_axis
-from reports.read.formats import human, plural
+from reports.read.formats import human
 from reports.read.rules import RULES
 from reports.read.sections import Section
 
@@ -30,13 +30,17 @@ def reach_panel(section: Section, title: str = "") -> Panel | None:
         return None
     samples = sorted({x for line in lines for x in line.x})
     ticks = tuple((x, human(x)) for x in samples) if len(samples) <= _FEW else ()
+    # Both marks are in the picture, and the intervals as far as they tell more.
+    lowest = min([1.0, *(value for line in lines for value in line.y)])
+    highest = max([hardest, *(value for line in lines for value in line.y)])
     marks = [("y", 1.0, "trained"), ("y", hardest, "hardest tested")]
     return Panel(
         title,
         Axis("training samples", log=True, ticks=ticks),
-        Axis(_RATIO, log=log_axis([1.0, hardest], 8)),
+        Axis(_RATIO, log=log_axis([1.0, hardest], 8), low=lowest, high=highest),
         lines,
         marks,
+        section.task,
     )
 
 
@@ -86,7 +90,7 @@ def reach(sections: Sequence[Section], key: str) -> Figure | None:
     if not shown:
         return None
     fewest = min(line.seeds[0] for panel in shown for line in panel.lines if line.seeds)
-    among = "" if fewest > 1 else f", of {plural(1, 'seed')} the problems' alone"
+    among = "" if fewest > 1 else " (of one seed, over test problems alone)"
     return Figure(
         key,
         "How far beyond training each network solves half of the problems",

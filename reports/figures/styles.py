@@ -55,6 +55,13 @@ FAMILIES = {
 }  # fmt: skip
 COLOURS_LIGHT = [colour for family in FAMILIES.values() for colour in family.light]
 COLOURS_DARK = [colour for family in FAMILIES.values() for colour in family.dark]
+INK = ("#1b1f24", "#e6e8ea")  # of text, light and dark
+
+
+def ink(colour: str, towards: str) -> str:
+    """A shade as a colour of letters, which need more contrast than lines: partly the text's."""
+    parts = zip(*(bytes.fromhex(c[1:]) for c in (colour, towards)), strict=True)
+    return "#" + bytes(round(0.55 * one + 0.45 * other) for one, other in parts).hex()
 
 
 @dataclass(frozen=True)

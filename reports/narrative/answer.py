@@ -315,7 +315,7 @@ def order_holds(cells: Sequence[Accuracy]) -> str:
         return "the published order of exit rules holds"
     if any(first.high < second.low for first, second in pairs):
         return "the published order of exit rules does not hold"
-    return "the published order of exit rules is neither shown nor refuted, as intervals overlap,"
+    return "the published order of exit rules is left open, as intervals overlap,"
 
 
 def _say_doubts(section: Section) -> list[str]:

@@ -153,7 +153,7 @@ def _fewest(section: Section, sides: Sides, needed: Callable[[Section, float], N
     }
     goal = percent(section.goal)
     if best[True] is None and best[False] is None:
-        return Cell("none is shown to reach it")
+        return Cell(f"neither is shown to reach {goal}")
 
     def said(kind: bool) -> str:
         one = best[kind]
@@ -172,15 +172,20 @@ def _unnecessary(section: Section, sides: Sides) -> Cell:
     """The hardest difficulty up to which depth solves the problems as well, as far as intervals
     tell."""
     enough: list[tuple[float, dict[bool, list[Accuracy]]]] = []
+    why = ""
     for place in section.difficulties:
         cells = _best(section, place)
         if not all(cells.values()):
             continue
-        if cells[False][0].low < section.goal or ahead(cells) is True:
+        if cells[False][0].low < section.goal:
+            why = "depth fell short"
+            break
+        if ahead(cells) is True:
+            why = "recurrence is ahead" + ("" if section.only else f" at {section.place(place)}")
             break
         enough.append((place, cells))
     if not enough:
-        return Cell("depth was not enough anywhere" if section.difficulties else "–")
+        return Cell(f"nowhere: {why}" if why else "–")
     place, cells = enough[-1]
     numbers = f"{points(cells[True][0].mean)} and {percent(cells[False][0].mean)}"
     trained = "at" if [place] == section.trained else "up to"

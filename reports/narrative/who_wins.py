@@ -25,8 +25,8 @@ _AS_HARD = "as hard as those of training"
 class Place(NamedTuple):
     """A test at one difficulty after training on so many samples. difference: of the best recurrent
     network and the best feed-forward one, -1..1. family: the one that is ahead, "" for neither.
-    learnt: one of them reaches the section's goal; half: it solves half the problems or, from
-    chance, half of the way. beyond: harder than in training."""
+    learnt: both reach the section's goal with their whole intervals; half: one of them solves half
+    of the problems or, from chance, half of the way. beyond: harder than in training."""
 
     difference: float
     family: str
@@ -92,7 +92,7 @@ def _place(
         first.mean - second.mean,
         "" if kind is None else FAMILIES[kind],
         f"{first.series} {first}; {second.series} {second}; difference {span(low, high)} points",
-        max(first.mean, second.mean) >= section.goal,
+        min(first.low, second.low) >= section.goal,
         max(first.mean, second.mean) >= half_way(section.chance),
         bool(not section.only and difficulty > max(section.train_difficulties, default=math.inf)),
         section.place(difficulty),
@@ -163,8 +163,8 @@ def _neither(maps: Sequence[Map]) -> Advice | None:
         return None
     where = listed(even, _MOST_NAMED)
     return Advice(
-        f"Recurrence is unnecessary where problems are {_AS_HARD} and samples many:"
-        f" both families learn them, and neither is ahead, on {where}.",
+        f"Recurrence is unnecessary on problems {_AS_HARD}, given the most samples run, where"
+        f" both families learn them and neither is ahead: {where}.",
         even,
     )
 

@@ -23,19 +23,21 @@ from reports.figures.reach import reach
 from reports.figures.styles import Style, styles_of
 from reports.narrative.answer import answer
 from reports.narrative.summary import COLUMNS, summary
-from reports.narrative.who_wins import Map, advice, who_wins
+from reports.narrative.unanswered import unanswered
+from reports.narrative.who_wins import advice, who_wins
 from reports.page import tables
 from reports.page.aggregates import aggregates_table, profiles, scores_of
 from reports.page.axes import axes_parts
 from reports.page.cite import citation
-from reports.page.ledger import Ledger, read_ledger
+from reports.page.filters import Filters, filters_of
+from reports.page.ledger import read_ledger
 from reports.page.pictures import pictures, side_by_side
 from reports.page.probe_table import probe_part
 from reports.page.runs import configurations
 from reports.page.search import search_table
 from reports.read.formats import listed, percent
 from reports.read.load import Records
-from reports.read.rules import RULES, interval_note, main_rule
+from reports.read.rules import CHOSEN, RULES, interval_note, main_rule
 from reports.read.sections import Section, sections, sections_by_study
 from reports.read.stored import items
 
@@ -50,22 +52,23 @@ def render(records: Records) -> str:
     """The whole page as text."""
     shown = sections(records.rows)
     styles = styles_of(records.rows)
-    notes = list(records.notes)
-    top = overview(shown, "overview")
+    notes, rule = list(records.notes), main_rule(records.rows)
+    headline = overview(shown, "overview")
     far = reach(shown, "reach")
     ledger = read_ledger(records.folder, notes)
-    detailed = _detailed(shown, records, ledger)
+    filters = filters_of(records, shown, ledger)
+    detailed = _detailed(shown, records, filters)
     details = [_section_part(s, records, styles, f"t{i}", notes) for i, s in enumerate(detailed)]
-    places = {s.task: f"t{i}" for i, s in reversed(list(enumerate(detailed)))}
-    parts = [
-        details[i] if detailed is shown else _answer_part(s, records, styles, places[s.task])
-        for i, s in enumerate(shown)
-    ]
+    own = details
+    if detailed is not shown:
+        places = {s.task: f"t{i}" for i, s in reversed(list(enumerate(detailed)))}
+        own = [_about(s, records, styles, places[s.task]) for s in shown]
+    parts = [part | _answered(s) for s, part in zip(shown, own, strict=True)]
     axes, search = axes_parts(records, styles), search_table(records.folder, notes)
     for beside in [part["beside"] for part in parts if part["beside"]][:1]:
         beside["first"] = True  # it stands at the top of the page
-    maps = [(part["id"], part["map"]) for part in parts if part["map"]]
-    figures = [f for f in (top, far) if f]
+    mapped = [part for part in parts if part["map"]]
+    figures = [f for f in (headline, far) if f]
     figures += [f for part in details for f in part["figures"].values()]
     data = {
         "series": [{"name": name} for name in styles],
@@ -74,12 +77,12 @@ def render(records: Records) -> str:
     return _environment().get_template("page.html").render(
         study=_study_part(records),
         series=[(s.index, name, Markup(drawing.swatch(s))) for name, s in styles.items()],
-        overview=top,
+        overview=headline,
         reach=far,
-        maps=maps,
-        advice=_advice(maps),
+        mapped=mapped,
+        advice=_advice(mapped),
         wide=len(details) > MOST_OPEN,
-        contents=_contents(details, maps, ledger is not None, axes, search),
+        contents=_contents(details, mapped, ledger is not None, axes, search),
         summary_columns=COLUMNS,
         parts=parts,
         details=details,
@@ -88,49 +91,55 @@ def render(records: Records) -> str:
         colours=[style.colour for style in styles.values()],
         families=[style.family for style in styles.values()],
         many=len(styles) > MOST_KEYS,
+        filters=filters,
         citation=citation(_versions(records)),
         ledger=ledger,
         search=search,
         notes=notes,
         remarks=records.remarks,
-        rule=RULES[main_rule(records.rows)],
+        rule=RULES[rule],
+        chosen=CHOSEN.get(rule, ""),
+        unanswered=unanswered(records),
         draw=lambda figure: _figure_part(figure, styles),
         data=Markup(_script_json(data)),
         light=looks.COLOURS_LIGHT,
         dark=looks.COLOURS_DARK,
+        ink=looks.ink,
+        inks=looks.INK,
         row_length=ROW,
     )  # fmt: skip
 
 
-def _advice(maps: Sequence[tuple[str, Map]]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Sentences, and for each the places on the page that it rests on."""
-    ids = {made.name: place for place, made in maps}
+def _advice(mapped: Sequence[Part]) -> list[tuple[str, list[Part]]]:
+    """Sentences, and for each the parts of the page that it rests on."""
+    named = {part["map"].name: part for part in mapped}
     return [
-        (one.text, [(ids[task], task) for task in one.tasks])
-        for one in advice(made for _, made in maps)
+        (one.text, [named[task] for task in one.tasks])
+        for one in advice(part["map"] for part in mapped)
     ]
 
 
 def _contents(
     parts: Sequence[Part],
-    maps: Sequence[object],
+    mapped: Sequence[Part],
     claims: bool,
     axes: Sequence[Part],
     search: Sequence[Part],
-) -> list[tuple[str, str]]:
-    """Sections of the page by id, in its order."""
+) -> list[tuple[str, str, Part]]:
+    """Sections of the page by id, in its order, with what each is of."""
+    whole: Part = {}
     return [
-        ("answer", "The answer"),
-        *([("map", "Who is ahead where")] if maps else []),
-        *([("ledger", "Claims")] if claims else []),
-        *((part["id"], part["name"]) for part in parts),
-        *((part["id"], f"Other axes: {part['task']}") for part in axes),
-        *([("search", "Search")] if search else []),
-        ("runs", "Runs"),
-        ("left-out", "Left out"),
-        ("methods", "Methods"),
-        ("command", "Reproduce"),
-        ("cite", "Cite"),
+        ("answer", "The answer", whole),
+        *([("map", "Who is ahead where", whole)] if mapped else []),
+        *([("ledger", "Claims", whole)] if claims else []),
+        *((part["id"], part["name"], part) for part in parts),
+        *((part["id"], f"Other axes: {part['task']}", part) for part in axes),
+        *([("search", "Search", whole)] if search else []),
+        ("runs", "Runs", whole),
+        ("left-out", "Left out", whole),
+        ("methods", "Methods", whole),
+        ("command", "Reproduce", whole),
+        ("cite", "Cite", whole),
     ]
 
 
@@ -165,13 +174,23 @@ def _download(name: str, text: str) -> dict[str, str]:
 
 
 def _figure_part(figure: Figure, styles: dict[str, Style]) -> Part:
-    pictures = drawing.figure_svgs(figure, styles)
-    titled = zip(figure.panels, pictures, strict=True)
+    drawn = drawing.figure_svgs(figure, styles)
+    shown = {line.series for panel in figure.panels for line in panel.lines}
+    named = {
+        line.series
+        for panel, one in zip(figure.panels, drawn, strict=True)
+        for line in panel.lines
+        if one.room
+    }
     return {
         "download": _download(figure.key, figure.csv()),
-        "wide": len(pictures) == 1,
-        "shown": sorted({styles[line.series].index for p in figure.panels for line in p.lines}),
-        "panels": [{"title": panel.title, "svg": Markup(svg)} for panel, svg in titled],
+        "wide": len(drawn) == 1,
+        "named": named == shown,
+        "shown": sorted(styles[series].index for series in shown),
+        "panels": [
+            {"title": panel.title, "task": panel.task, "svg": Markup(one.svg), "room": one.room}
+            for panel, one in zip(figure.panels, drawn, strict=True)
+        ],
     }
 
 
@@ -206,25 +225,29 @@ def _versions(records: Records) -> str:
     return ", ".join(sorted(found))
 
 
-def _detailed(shown: list[Section], records: Records, ledger: Ledger | None) -> list[Section]:
+def _detailed(shown: list[Section], records: Records, filters: Filters) -> list[Section]:
     """The sections that stand on the page in full: by task or, of several studies, by study, each
     with the few networks that it compares."""
-    studies = ledger.runs if ledger else {}
-    if len(studies) < 2:
+    if not filters.studies:
         return shown
     runs = records.tested.drop_duplicates("run_id")
     networks = dict(zip(runs["run_id"], runs["network"], strict=True))
-    return sections_by_study(records.rows, networks, studies)
+    return sections_by_study(records.rows, networks, filters.studies)
 
 
-def _answer_part(section: Section, records: Records, styles: dict[str, Style], prefix: str) -> Part:
-    """What stands of a section at the top of the page. prefix: the place that its row leads to."""
+def _answered(section: Section) -> Part:
+    """What the top of the page alone shows of a section."""
+    return {"answer": answer(section), "summary": summary(section), "map": who_wins(section)}
+
+
+def _about(section: Section, records: Records, styles: dict[str, Style], prefix: str) -> Part:
+    """What the top of the page and a section's own place both show. prefix: that place."""
     return {
         "id": prefix,
         "name": section.name,
-        "answer": answer(section),
-        "summary": summary(section),
-        "map": who_wins(section),
+        "task": section.task,
+        "study": section.study,
+        "chance": percent(section.chance) if section.chance > 0 else "",
         "goal": percent(section.goal),
         "beside": side_by_side(section, records.runs, styles),
     }
@@ -239,12 +262,11 @@ def _section_part(
     if profile := profiles(section, scores, f"{prefix}-profile"):
         figures["profile"] = profile
     probes = probe_part(section, records, styles, notes)
-    return _answer_part(section, records, styles, prefix) | {
+    return _about(section, records, styles, prefix) | {
         "columns": ["solved"] if only else [section.label(d) for d in section.difficulties],
         "heading": "" if only else section.difficulty_name,
         "difficulty_name": section.difficulty_name,
         "trained": [] if only else [section.label(d) for d in section.train_difficulties],
-        "chance": percent(section.chance) if section.chance > 0 else "",
         "sizes": len(section.sizes),
         "samples": tables.samples_table(section, styles),
         "accuracy": tables.accuracy_table(section, styles),

@@ -49,6 +49,7 @@ def _configuration(runs: list[Entry], stored: Mapping[str, Run]) -> Entry:
     }
     return {
         "task": first["task"],
+        "on": first["on"],
         "series": first["series"],
         "index": first["index"],
         "train_difficulty": first["train_difficulty"],
@@ -122,6 +123,7 @@ def runs_table(
             | facts
             | {
                 "task": row["section"],
+                "on": row["task"],
                 "series": row["series"],
                 "index": styles[row["series"]].index,
                 "train_difficulty": math.nan if section.only else trained,
@@ -150,6 +152,7 @@ def _run(run: Run) -> dict[str, Any]:
     return {
         "id": run.run_id,
         "task": str(spec.get("task", "unknown")),
+        "on": str(spec.get("task", "unknown")),
         "series": str(spec.get("paradigm", "unknown")),
         "index": -1,
         "seed": number(spec.get("seed")),

@@ -20,6 +20,7 @@ def _groups(stored: Any) -> list[Entry]:
     return [
         {
             "name": f"{search['paradigm']} on {search['task']}",
+            "task": str(search["task"]),
             "samples": count(number(search.get("train_samples"))),
             "rows": [
                 {"taken": place == search["chosen"], **_trial(trial)}

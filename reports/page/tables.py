@@ -109,7 +109,7 @@ def samples_table(section: Section, styles: dict[str, Style]) -> list[Row]:
         return {
             "needed": needed(mean),
             "value": samples_to_reach(mean, section.goal) or 1e15,  # sorts last
-            "span": f"{needed(high)} to {needed(low)}",
+            "span": "" if needed(high) == needed(low) else f"{needed(high)} to {needed(low)}",
             "area": percent(area),
             "sizes": ", ".join(map(count, mean)),
         }

@@ -10,9 +10,7 @@ import pandas as pd
 from foundations.measures import aggregate
 
 RULES = {
-    "validated": (
-        "the most iterations that cost nothing on validation problems of the trained difficulty"
-    ),
+    "validated": "the number of iterations chosen on validation problems",
     "last": "the last recorded iteration",
     "trained": "as many iterations as in training",
     "n_plus_2": "two iterations more than in training",
@@ -20,6 +18,13 @@ RULES = {
     "maximum_confidence": "maximum confidence",
     "convergence": "convergence (stops when the state moves by under 1 %)",
     "halting": "halting (stops where the network itself says so)",
+}
+#: How that number is chosen, said once a page.
+CHOSEN = {
+    "validated": (
+        "the most iterations at which no accuracy is lost at the trained difficulty; for tasks"
+        " without degrees of difficulty, the best number"
+    ),
 }
 ORACLE = "the first right answer (oracle: an upper bound)"
 _CONDITION = ["run_id", "test_difficulty"]
@@ -80,8 +85,8 @@ def interval_note(table: pd.DataFrame) -> str:
     """What the intervals of aggregated rows stand on."""
     if (table["seeds"].max() if len(table) else 0) < 2:
         return (
-            "95\N{NO-BREAK SPACE}% intervals: Wilson's over test problems; of one seed, so they say"
-            " nothing of others"
+            "95\N{NO-BREAK SPACE}% intervals: Wilson's over test problems; they are of one seed"
+            " and say nothing about others"
         )
     alone = " (of one seed: Wilson's alone)" if table["seeds"].min() < 2 else ""
     return (

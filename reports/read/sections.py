@@ -85,7 +85,8 @@ class Section:
     rows: all rows. main: those of each series' largest training set. rule: the exit rule that the
     page goes by. endless: by series whether it could iterate on, None where the records do not
     tell; recurrent: the same, but for networks that are recurrent over positions, which are.
-    elsewhere: the problems are another task's than the trained one. ruled: `aggregate` of main per
+    elsewhere: the problems are another task's than the trained one. study: that whose runs alone
+    these are, where the page has sections by study. ruled: `aggregate` of main per
     series, test_difficulty and rule; cells: the same by these three.
     """
 
@@ -103,6 +104,7 @@ class Section:
     recurrent: dict[str, bool | None]
     rule: str
     elsewhere: bool
+    study: str = ""
 
     @property
     def best(self) -> pd.DataFrame:
@@ -228,7 +230,7 @@ def sections_by_study(
         own = {networks.get(run_id, run_id) for run_id in run_ids}
         left -= own
         its = rows[rows["run_id"].isin(own)]
-        made += [replace(s, name=f"{study}: {s.name}") for s in sections(its)]
+        made += [replace(s, name=f"{study}: {s.name}", study=study) for s in sections(its)]
     return made + sections(rows[rows["run_id"].isin(left)])
 
 

@@ -103,9 +103,23 @@
     count();
   }
   function refresh(part) {
-    part.hidden = part.classList.contains("off") || part.classList.contains("unmatched");
+    part.hidden = ["off", "unmatched", "elsewhere"].some((why) => part.classList.contains(why));
     if (part.nextElementSibling?.matches(".more")) part.nextElementSibling.hidden = part.hidden;
   }
+  // One task or one study of those on the page: parts of others go, parts of none in particular stay.
+  const choices = [...document.querySelectorAll("[data-filter]")];
+  function narrow() {
+    for (const part of document.querySelectorAll("[data-task], [data-study]")) {
+      part.classList.toggle("elsewhere", choices.some(({ value, dataset: { filter: kind } }) =>
+        value && kind in part.dataset && !part.dataset[kind].split(" ").includes(value)));
+      refresh(part);
+      // Who asks for a study wants to see it.
+      if (part.matches(".task[data-study]:not([hidden])") && choices.some(({ value, dataset }) => value && dataset.filter === "study"))
+        part.querySelector(":scope > details.part")?.setAttribute("open", "");
+    }
+    count();
+  }
+  choices.forEach((one) => one.addEventListener("change", () => { forget(); narrow(); }));
   toggles.forEach((box) => box.addEventListener("change", apply));
   document.querySelectorAll("[data-all]").forEach((b) => b.addEventListener("click", () => {
     toggles.forEach((box) => { box.checked = b.dataset.all === "1"; });
@@ -157,7 +171,7 @@
     const n = runs.filter((row) => !row.hidden).length;
     output.textContent = `${n} of ${runs.length} configuration${runs.length === 1 ? "" : "s"}`;
   }
-  filter.addEventListener("input", () => {
+  function search() {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of runs) {
       const text = (row.textContent + " " + more(row).textContent).toLowerCase();
@@ -165,7 +179,8 @@
       refresh(row);
     }
     count();
-  });
+  }
+  filter.addEventListener("input", search);
   for (const row of runs) {
     const press = row.querySelector(".open");
     press.addEventListener("click", () => {
@@ -174,25 +189,34 @@
       press.textContent = open ? "\u2212" : "+";
     });
   }
-  // Which networks are shown, and which runs, stays in the address, which can be given to others.
-  const kept = new URLSearchParams(location.search);
-  if (kept.has("hide")) {
-    const names = new Set(kept.getAll("hide"));
-    for (const box of toggles) box.checked = !names.has(data.series[+box.dataset.toggle].name);
+  // Which networks, task, study and runs are shown stays in the address, which can be given to others
+  // and gone back to. all: what it does not name is as on a page just opened.
+  function read(all) {
+    const kept = new URLSearchParams(location.search), names = new Set(kept.getAll("hide"));
+    if (all || names.size) for (const box of toggles) box.checked = !names.has(data.series[+box.dataset.toggle].name);
+    for (const one of choices) {
+      one.value = [...one.options].find((option) => option.value && option.text === kept.get(one.dataset.filter))?.value ?? "";
+    }
+    if (all || kept.has("runs")) filter.value = kept.get("runs") ?? "";
+    search(); apply(); narrow();
   }
-  if (kept.has("runs")) { filter.value = kept.get("runs"); filter.dispatchEvent(new Event("input")); }
-  function keep() {
+  function keep(event) {
     const said = new URLSearchParams();
     for (const i of hidden) said.append("hide", data.series[i].name);
+    for (const one of choices) if (one.value) said.set(one.dataset.filter, one.selectedOptions[0].text);
     if (filter.value) said.set("runs", filter.value);
     const text = String(said);
-    try { history.replaceState(null, "", (text ? "?" + text : location.pathname) + location.hash); } catch { /* a page that has no address */ }
+    if (text === String(new URLSearchParams(location.search))) return;
+    // Words are kept letter by letter, all else is a step to go back by.
+    const way = event.target === filter ? "replaceState" : "pushState";
+    try { history[way](null, "", (text ? "?" + text : location.pathname) + location.hash); } catch { /* a page that has no address */ }
   }
-  toggles.forEach((box) => box.addEventListener("change", keep));
+  [...toggles, ...choices].forEach((one) => one.addEventListener("change", keep));
   document.querySelectorAll("[data-all], [data-family-of]").forEach((b) => b.addEventListener("click", keep));
   filter.addEventListener("input", keep);
+  addEventListener("popstate", () => read(true));
   // A box may have been unticked before this script ran: by a reader while the page loaded, or by a browser that reloads it.
-  apply();
+  read(false);
 
   if (matchMedia("(max-width: 720px)").matches) document.querySelector("#contents details").open = false;
 
@@ -212,7 +236,7 @@
   }
   addEventListener("hashchange", unfold);
   if (location.hash) unfold();
-  addEventListener("beforeprint", () => document.querySelectorAll("details.part, details.fold").forEach((one) => { one.open = true; }));
+  addEventListener("beforeprint", () => document.documentElement.classList.contains("alone") || document.querySelectorAll("details.part, details.fold").forEach((one) => { one.open = true; }));
 
   // A strip of answers becomes a picture to scrub through; without scripts it stays a strip.
   function film(figure) {

@@ -30,6 +30,11 @@ def start_browser():
 
 def open_page(browser, path: Path, width: int) -> None:
     picture.show(browser, path, width, 900)
+    wait_for(browser)
+
+
+def wait_for(browser) -> None:
+    """Until the page is there."""
     # On a busy machine the driver may come back while the page still loads.
     while browser.execute_script("return document.readyState") != "complete":
         time.sleep(0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ PARADIGMS = {
 TASKS = {
     "maze": {"name": "size", "difficulties": [9, 13, 17, 21, 29], "dims": 2},
     "prefix_sums": {"name": "length", "difficulties": [16, 32, 48, 64], "dims": 1},
+    "pathfinder": {"name": "path length", "difficulties": [6, 9, 14], "dims": 2, "chance": 0.5},
 }
 
 
@@ -53,6 +55,7 @@ def make_rows(run: dict, task: dict, facts: dict, iterations: int, rng) -> list[
             answers += [("maximum_confidence", iterations, 17.9 + 3 * place)]
         for rule, budget, mean in answers:
             accuracy = _accuracy(facts, place, run["train_samples"], int(mean), rng)
+            accuracy = run["chance"] + (1 - run["chance"]) * accuracy
             low, high = wilson(accuracy, 1000)
             rows.append(
                 {
@@ -151,7 +154,7 @@ def make_records(
                         "active_parameters": facts["parameters"],
                         "train_iterations": facts["max_iterations"] or 16,
                         "max_iterations": facts["max_iterations"],
-                        "chance": 0.0,
+                        "chance": task.get("chance", 0.0),
                         "train_flops": 3e12 + facts["parameters"] * 1e8,
                         "train_seconds": 60.0 + facts["parameters"] / 5e3,
                         "steps": 10 * metrics,
@@ -170,12 +173,35 @@ def make_records(
                     result = {"run_id": run_id, "status": "complete", "reason": None}
                     result["command"] = f"python compare.py --tasks {name} --paradigms {paradigm}"
                     (folder / "result.json").write_text(json.dumps(result))
-                    make_examples(folder / "examples.safetensors", task, rng)
+                    if not task.get("chance"):  # one answer a problem
+                        make_examples(folder / "examples.safetensors", task, rng)
     table = pd.DataFrame(rows)
     table.to_parquet(out / "results.parquet", index=False)
     study = {"schema": 1, "command": "accelerate launch compare.py", "preset": "quick"}
     study |= {"created": "2026-01-02T03:04:05+00:00", "runs": ids, "title": "Mazes and sums"}
     (out / "study.json").write_text(json.dumps(study))
+    return out
+
+
+def make_failures(out: Path) -> Path:
+    """Two runs, both of which diverged: no accuracy anywhere."""
+    make_records(out, ("maze",), ("dt_net_recall", "narrow_resnet18"), (0,), (1000,), metrics=20)
+    lost = {"accuracy": np.nan, "element_accuracy": np.nan, "ci_low": np.nan, "ci_high": np.nan}
+    lost |= {"n_test": 0, "status": "diverged"}
+    rewrite(out, lambda table: table.drop_duplicates("run_id").assign(**lost))
+    for run in (out / "runs").iterdir():
+        (run / "examples.safetensors").unlink()
+        result = json.loads((run / "result.json").read_text())
+        result |= {"status": "diverged", "reason": "the loss is not finite at step 30"}
+        (run / "result.json").write_text(json.dumps(result))
+    return out
+
+
+def make_nothing(out: Path) -> Path:
+    """A study that was planned and stopped before its first run."""
+    make_records(out, ("maze",), ("dt_net_recall",), (0,), (1000,), metrics=20)
+    shutil.rmtree(out / "runs")
+    rewrite(out, lambda table: table.head(0))
     return out
 
 

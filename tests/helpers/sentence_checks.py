@@ -136,7 +136,9 @@ def read_page(page: str) -> Page:
 
 
 def _titles(part: str) -> list[tuple[str, str]]:
-    found = re.findall(r"<h4 id=[^>]*>(.*?)</h4>.*?<figcaption>(.*?)</figcaption>", part, re.DOTALL)
+    found = re.findall(
+        r"<h[34] id=[^>]*>(.*?)</h[34]>.*?<figcaption>(.*?)</figcaption>", part, re.DOTALL
+    )
     return [(plain(title), plain(caption)) for title, caption in found]
 
 
@@ -148,6 +150,8 @@ def _task(part: str) -> Task:
     chance = re.search(rf"Chance is ({PERCENT})", plain(accuracy))
     task.chance = value(chance[1]) if chance else 0.0
     heads = _headers(accuracy)
+    if not heads:
+        return task  # without an accuracy there is no table
     shown = heads[1 : heads.index("parameters")]
     task.columns = [re.sub(r" ?trained$", "", h.removeprefix(task.heading).strip()) for h in shown]
     task.trained = [c for c, h in zip(task.columns, shown, strict=True) if h.endswith("trained")]

@@ -157,7 +157,7 @@ def test_with_few_tasks_the_overview_gives_numbers_and_with_many_who_leads_where
     )
     assert (
         title("overview", maze, photos, sums, close, paths)
-        == "Best where it is hardest and still solved: a on maze; b on photos and sums; not"
+        == "Best at the hardest difficulty that anyone solves: a on maze; b on photos and sums; not"
         " separated on close; none is clear of chance on paths"
     )
 
@@ -291,7 +291,7 @@ def test_any_numbers_give_a_title_and_keep_what_is_plotted(kind, curves):
     ("words", "intervals"),
     [
         ("holds", [(0.85, 1.0), (0.7, 0.84), (0.0, 0.2)]),
-        ("neither shown", [(0.8, 1.0), (0.7, 0.9), (0.0, 0.2)]),
+        ("left open", [(0.8, 1.0), (0.7, 0.9), (0.0, 0.2)]),
         ("does not hold", [(0.4, 0.6), (0.7, 0.9), (0.0, 0.2)]),
         ("overlap", [(0.65, 0.85), (0.7, 0.9), (0.0, 0.2)]),
     ],

@@ -491,7 +491,7 @@ def test_every_figure_names_its_axes_and_what_it_stands_on(study):
             assert figure.title != figure.caption.partition(". ")[0]  # it says what is seen
             assert figure.panels
             assert all(p.x.label and p.y.label and p.lines for p in figure.panels)
-            assert ("seeds per point" in figure.caption) or name == "training"
+            assert ("means of 2 seeds" in figure.caption) or name == "training"
 
 
 def test_the_numbers_behind_a_figure_are_those_of_the_records(study):

@@ -109,7 +109,7 @@ def test_captions_of_one_seed_claim_no_students_t(tmp_path):
     two = read(tmp_path / "two", one_task(*twins, ("feed_forward", (0.9, 0.8), {})))
     captions = [" ".join(caption for _, caption in task.titles) for task in (one, two)]
     assert "Student" not in captions[0]
-    assert "of one seed, so they say nothing of others" in captions[0]
+    assert "they are of one seed and say nothing about others" in captions[0]
     assert (
         "Student's t over seeds, at least Wilson's over test problems (of one seed: Wilson's alone)"
         in captions[1]

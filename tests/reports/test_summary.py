@@ -66,7 +66,7 @@ def test_nobody_is_ahead_by_overlapping_intervals(tmp_path):
 
 def test_nothing_is_unnecessary_where_depth_does_not_learn(tmp_path):
     row = one_row(tmp_path, ("dt_net", (0.99, 0.9), {}), ("feed_forward", (0.5, 0.1), {}))
-    assert row.unnecessary.text == "depth was not enough anywhere"
+    assert row.unnecessary.text == "nowhere: depth fell short"
     assert row.samples.text == "recurrent ≤ 1k vs none"
 
 

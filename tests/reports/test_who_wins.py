@@ -93,6 +93,8 @@ def test_advice_names_where_each_is_ahead_and_where_neither(tmp_path):
     said = told(tmp_path / "c", ("dt_net", (0.5, 0.1), {}), ("feed_forward", (0.52, 0.1), {}))
     assert said.startswith("Neither solves even half")
     assert "unnecessary" not in said
+    said = told(tmp_path / "d", ("dt_net", (0.91, 0.1), {}), ("feed_forward", (0.9, 0.1), {}))
+    assert "unnecessary" not in said, "neither is ahead, and depth is not shown to learn them"
 
 
 def test_one_family_alone_makes_no_map(tmp_path):
