@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -66,7 +66,7 @@ def show(axes: Axes, picture: np.ndarray, sure: np.ndarray | None = None) -> Non
     string = len(picture) == 2
     if sure is not None:
         picture = over(np.ones(3) if string else 0.85 * picture, np.atleast_2d(sure))
-    aspect = "auto" if string else "equal"
+    aspect: Any = "auto" if string else "equal"
     axes.imshow(np.clip(picture, 0, 1), interpolation="nearest", aspect=aspect)
     axes.set_xticks([])
     axes.set_yticks([])

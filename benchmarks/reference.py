@@ -200,14 +200,14 @@ def scores_kept() -> pd.DataFrame:
         parts.append(chosen.assign(place=place, on=on, problems=chosen["n_test"], source=source))
     for name, task in RIVALS.items():
         table = pd.read_csv(RESULTS / "rivals" / f"{name}.csv")
-        unit = f"{_spec(task, 'quick').difficulty_label} "
+        label = f"{_spec(task, 'quick').difficulty_label} "
         parts.append(
             table.assign(
                 task=task,
                 label=table["paradigm"],
                 test_difficulty=table["difficulty"],
-                place=unit + table["difficulty"].astype(str),
-                on=f"{unit}{_spec(task, 'quick').train_difficulty}, 50,000",
+                place=label + table["difficulty"].astype(str),
+                on=f"{label}{_spec(task, 'quick').train_difficulty}, 50,000",
                 problems=table["n_test"],
                 source="the [rivals](../results/README.md)",
                 max_iterations=64,
@@ -251,7 +251,7 @@ def numbers(rows: pd.DataFrame, of_task: bool) -> str:
     pages = page_of() if of_task else {}
     tables = [SCORED]
     order = {name: i for i, name in enumerate(paradigm_names())}
-    by = {"paradigm": lambda names: names.map(order), "label": _padded}
+    by: Any = {"paradigm": lambda names: names.map(order), "label": _padded}
     for (task, source), group in rows.groupby(["task", "source"], sort=False):
         group = group.sort_values(list(by), key=lambda c: by[c.name](c), kind="stable")
         ordered = group.sort_values(["test_difficulty", "place"], kind="stable")

@@ -198,7 +198,7 @@ def draw(name: str) -> Figure:
 
 def save(name: str, folder: Path) -> None:
     """NAME.svg, with its facts as the description, the same bytes each time."""
-    settings = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
+    settings: Any = {"svg.fonttype": "none", "svg.hashsalt": name, "font.family": "sans-serif"}
     about = {"Date": None, "Creator": None, "Title": paradigm_title(name),
              "Description": json.dumps(facts(name))}  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
@@ -210,8 +210,11 @@ def said_by(path: Path) -> Facts:
     """The facts in a picture."""
     text = path.read_text(encoding="utf-8")
     found = re.search(r"<dc:description>(.*?)</dc:description>", text, re.DOTALL)
-    *others, seen = json.loads(found[1].replace("&quot;", '"')) if found else [""] * 5
-    return Facts(*others, seen=tuple(seen))
+    said: list[Any] = (
+        json.loads(found[1].replace("&quot;", '"')) if found else ["", None, False, 0, ""]
+    )
+    repeats, steps, recall, parts, seen = said
+    return Facts(repeats, steps, recall, parts, tuple(seen))
 
 
 def main(arguments: list[str] | None = None) -> int:
