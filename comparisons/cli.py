@@ -32,15 +32,20 @@ DEFAULT_PRESET = "quick"
 
 
 def make_request(options: argparse.Namespace) -> tuple[Request, str]:
-    """What was asked for, and a title for it."""
+    """What was asked for, and a title for it. ValueError for a name that nothing has."""
+    from paradigms import paradigm_title
+    from tasks import task_title
+
     trained = tuple(dict.fromkeys(source for source, _ in options.transfer))
     tasks = names_in(options.tasks) if options.tasks is not None else trained or DEFAULT_TASKS
     paradigms = (
         names_in(options.paradigms) if options.paradigms is not None else default_paradigms(tasks)
     )
-    settings, title = settings_of(options), f"{', '.join(paradigms)} on {', '.join(tasks)}"
     if not tasks or not paradigms:
         raise ValueError("--tasks and --paradigms need at least one name each")
+    settings = settings_of(options)
+    called = ", ".join(map(paradigm_title, paradigms)), ", ".join(map(task_title, tasks))
+    title = " on ".join(called)
     if options.data_dir:
         data = _data_of(tasks, [name for _, name in options.transfer], Path(options.data_dir))
         settings = extended(settings, data)

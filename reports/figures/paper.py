@@ -133,7 +133,7 @@ def _line(ax: Any, line: Line, style: Style) -> None:
 
 
 def _axis(ax: Any, which: str, axis: Axis) -> None:
-    getattr(ax, f"set_{which}label")("\n".join(textwrap.wrap(_plain(axis.label), 24)))
+    getattr(ax, f"set_{which}label")("\n".join(textwrap.wrap(_plain(axis.label), 28)))
     if axis.log:
         getattr(ax, f"set_{which}scale")("log")
     side = getattr(ax, f"{which}axis")
