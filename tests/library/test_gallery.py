@@ -73,6 +73,7 @@ def test_what_networks_think_is_shown_with_the_shares_that_are_kept():
     for name in re.findall(r"\]\((images/thinking_\w+\.webp)\)", problems.THINKING):
         assert (DOCS / name).stat().st_size < 250_000
     kept = pd.read_csv(DOCS / "results/rivals/mazes.csv")
+    kept = kept[kept["seed"] == 0]
     shares = 100 * kept[kept["difficulty"] == 13].set_index("paradigm")["accuracy"]
     order = "dt_net_recall trm locrnn conv_gru dt_net_lipschitz deq looped_transformer"
     order += " feed_forward_recall unet dilated_cnn narrow_resnet18 transformer"
