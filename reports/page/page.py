@@ -274,7 +274,7 @@ def _section_part(
         "intervals": interval_note(section.best),
         "oracle": bool((section.main["exit_rule"] == "oracle").any()),
         "aggregates": aggregates_table(section, scores, styles),
-        "compute": tables.compute_table(section, styles),
+        "compute": tables.compute_table(section, runs, styles),
         "answered_at": "" if home is None else section.place(home),
         "speed": tables.speed_table(section, styles),
         "stopping": tables.stopping_table(section, runs, styles),

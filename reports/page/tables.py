@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from foundations.measures import area_under, converged_share, samples_to_reach
+from foundations.statistics import steps_to_reach
 from reports.figures.styles import Style
 from reports.read.formats import count, flops, human, percent, points, span
 from reports.read.load import Run
@@ -155,8 +156,9 @@ def rules_table(section: Section, styles: dict[str, Style]) -> list[Row]:
     return _by_series(section, styles, group)
 
 
-def compute_table(section: Section, styles: dict[str, Style]) -> list[Row]:
-    """What training and an answer cost; the answer at the section's home difficulty."""
+def compute_table(section: Section, known: dict[str, Run], styles: dict[str, Style]) -> list[Row]:
+    """What training and an answer cost; the answer at the section's home difficulty. known: runs by
+    name, whose validation curves say what reaching `section.goal` took."""
 
     def row(series: str) -> Row:
         runs = section.runs_of(series)
@@ -168,11 +170,32 @@ def compute_table(section: Section, styles: dict[str, Style]) -> list[Row]:
             "examples": _human(runs["examples_seen"].mean()),
             "flops": _human(cell.flops if cell else np.nan),
             "train_flops": _human(runs["train_flops"].mean()),
+            "goal_flops": _to_goal([known[r] for r in runs["run_id"] if r in known], section.goal),
             "seconds": count(runs["train_seconds"].mean()),
             "precision": ", ".join(sorted(set(runs["precision"]) - {""})) or "–",
         }
 
     return _by_series(section, styles, row)
+
+
+def _to_goal(runs: list[Run], goal: float) -> str:
+    """FLOPs of training until validation first reached a goal, geometric mean over the runs that
+    did, and how many of those with a curve these are."""
+    needed, curves = [], 0
+    for run in runs:
+        lines = [m for m in run.metrics if m.get("split") == "validation"]
+        points = [(number(m.get("step")), number(m.get("accuracy"))) for m in lines]
+        curve = {int(step): a for step, a in points if np.isfinite(step) and np.isfinite(a)}
+        each = number(run.result.get("train_flops")) / max(number(run.result.get("steps")), 1.0)
+        if not curve or not each > 0:
+            continue
+        curves += 1
+        if (steps := steps_to_reach(curve, goal)) is not None:
+            needed.append(max(steps, 1.0) * each)
+    if not needed:
+        return f"not reached (0 of {curves})" if curves else "–"
+    mean = _human(float(np.exp(np.mean(np.log(needed)))))
+    return mean if len(needed) == curves else f"{mean} ({len(needed)} of {curves})"
 
 
 def _human(value: float) -> str:

@@ -8,7 +8,8 @@ from made_records import make_records, sections_of, table_of
 from foundations.measures import samples_to_reach
 from reports.figures.catalogue import section_figures
 from reports.figures.styles import Style
-from reports.page.tables import accuracy_table, samples_table
+from reports.page.tables import _to_goal, accuracy_table, samples_table
+from reports.read.load import Run
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +54,28 @@ def test_the_front_is_ringed_and_holds_no_network_at_chance(section):
 def test_the_share_of_runs_that_converged_has_its_interval(section, styles):
     row = accuracy_table(section, styles)[section.series.index("dt_net")]
     assert row["converged"] == {"text": "0 of 2 converged", "span": "0.0–65.8"}
+
+
+def trained(*curve, steps=100, flops=1e12):
+    lines = [{"split": "validation", "step": n, "accuracy": a} for n, a in curve]
+    lines += [{"split": "train", "step": 1, "loss": 2.0}]
+    return Run("a", result={"steps": steps, "train_flops": flops}, metrics=lines)
+
+
+def test_operations_to_the_goal_are_those_of_the_steps_to_it():
+    half, quarter = trained((50, 0.9), (100, 1.0)), trained((25, 0.9))
+    assert _to_goal([half], 0.9) == "500G"
+    assert _to_goal([half, half], 0.9) == "500G"
+    # The geometric mean; 0.45 half-way there.
+    assert _to_goal([half, quarter], 0.9) == "354G"
+    assert _to_goal([half], 0.45) == "250G"
+    never = trained((50, 0.2), (100, 0.3))
+    assert _to_goal([half, never], 0.9) == "500G (1 of 2)"
+    assert _to_goal([never], 0.9) == "not reached (0 of 1)"
+
+
+@pytest.mark.parametrize(
+    "run", [Run("a"), trained(), trained((50, 1.0), steps="x"), trained(("x", "y"), (None, 1.0))]
+)
+def test_without_a_curve_nothing_is_said_of_operations(run):
+    assert _to_goal([run], 0.9) == "–"
