@@ -33,10 +33,9 @@ def name_sections(rows: pd.DataFrame, runs: dict[str, Run]) -> None:
     differ in them, and the task tested on where that is another."""
     titles = titles_of("task", rows, runs)
     named = rows["task"].astype(str).map(lambda name: titles.get(name, name))
-    options = {r: _options_text(run.spec.get("task_options")) for r, run in runs.items()}
-    text = rows["run_id"].map(options).fillna("").astype(str)
+    text = _options(rows, runs)
     several = text.groupby(rows["task"]).transform("nunique") > 1
-    shown = text.where(text != "", "default options").where(several, "")
+    shown = text.where(several, "")
     trained = rows.groupby("run_id")["train_difficulty"].transform("first")
     several = trained.groupby([rows["task"], shown]).transform("nunique") > 1
     place = _places(rows, trained).where(several, "")
@@ -66,10 +65,31 @@ def apart_axes(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows[~along].reset_index(drop=True), rows[along].reset_index(drop=True)
 
 
-def _options_text(options: Any) -> str:
-    if not isinstance(options, dict) or not options:
-        return ""
-    return ", ".join(f"{key}={value}" for key, value in sorted(options.items()))
+def _options(rows: pd.DataFrame, runs: dict[str, Run]) -> pd.Series:
+    """By row, the options of the task in which runs of it differ."""
+    said: dict[str, dict[str, str]] = {}
+    for name, run in runs.items():
+        given = run.spec.get("task_options")
+        given = given if isinstance(given, dict) else {}
+        said[name] = {str(key): str(value) for key, value in given.items()}
+    one = rows.drop_duplicates("run_id")
+    of_task: dict[str, list[dict[str, str]]] = {}
+    for task, name in zip(one["task"], one["run_id"], strict=True):
+        of_task.setdefault(task, []).append(said.get(name, {}))
+    apart = {
+        task: {
+            key for each in all_of for key in each if any(o.get(key) != each[key] for o in all_of)
+        }
+        for task, all_of in of_task.items()
+    }
+
+    def words(task: str, name: str) -> str:
+        mine = said.get(name, {})
+        shown = ", ".join(f"{key}={mine[key]}" for key in sorted(mine) if key in apart[task])
+        return shown if mine else "default options"
+
+    texts = [words(*at) for at in zip(rows["task"], rows["run_id"], strict=True)]
+    return pd.Series(texts, index=rows.index, dtype=object)
 
 
 def _places(rows: pd.DataFrame, trained: pd.Series) -> pd.Series:

@@ -176,6 +176,21 @@ def test_options_and_trained_difficulty_are_both_named(small):
     ]
 
 
+@pytest.mark.parametrize(
+    ("others", "names"),
+    [
+        # What all have goes without saying, and so does what one kind lacks.
+        ({"canvas": 32, "border": 1}, ["maze", "maze (ties=redrawn)"]),
+        ({}, ["maze (default options)", "maze (ties=redrawn)"]),
+    ],
+)
+def test_options_are_named_in_which_runs_of_a_task_differ(small, others, names):
+    for run in runs_of(small):
+        own = {"ties": "redrawn"} if "resnet" in run else {}
+        edit(small / "runs" / run / "spec.json", task_options={**others, **own})
+    assert [s.name for s in sections_of(small)] == names
+
+
 def test_what_was_tested_on_another_task_is_split_by_training_too(small):
     trained_on_another(small)
     rewrite(
