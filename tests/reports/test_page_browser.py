@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from browsing import open_page
+from browsing import open_page, wait_for
 from made_records import TASKS
 
 from reports import build_report
@@ -68,6 +68,7 @@ def test_what_is_shown_stays_in_the_address(browser, study):
     assert "runs=maze" in address
     browser.get("about:blank")
     browser.get(address)
+    wait_for(browser)
     state = "return [document.querySelector('[data-toggle=\"0\"]').checked, filter.value]"
     assert browser.execute_script(state) == [False, "maze"]
     browser.execute_script("document.querySelector('[data-all=\"1\"]').click()")
