@@ -164,6 +164,10 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
     )
     _tests_elsewhere(group)
     add_option(group)
+    _further(group)
+
+
+def _further(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--set",
         action="append",

@@ -56,8 +56,8 @@ class State(NamedTuple):
 
 
 def first_of(hidden: Any) -> Tensor:
-    """The first tensor of a `State.hidden`. A function, since compilers before torch 2.11 don't see
-    through properties of a named tuple."""
+    """The first tensor of a `State.hidden`. A function, since the compiler of torch 2.8 does not
+    see through properties of a named tuple."""
     while isinstance(hidden, tuple):
         hidden = hidden[0]
     return hidden

@@ -15,7 +15,7 @@ import torch
 from einops import rearrange
 from numba import njit
 
-from tasks import paddles, sampling
+from tasks import drawing, paddles, sampling
 from tasks.base import Batch, Difficulty, TaskSpec
 from tasks.contour_files import (
     PATHFINDER,
@@ -323,7 +323,7 @@ class Pathfinder(ContourTask):
         # are to lie equally far apart.
         known = remembered(
             "pathfinder",
-            (paddles, sampling),
+            (paddles, drawing, sampling),
             self.canvas, self.border, self.start, self.distractors, self.continuity, self.matched,
             length, seed, split,
         )  # fmt: skip

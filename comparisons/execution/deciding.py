@@ -140,14 +140,8 @@ class Costs:
         self._seconds: dict[str, float] = {}
         self._flops: dict[str, float] = {}
 
-    def flops(self, runs: Sequence[RunSpec], out: Path) -> float:
-        """Operations of what is left of runs."""
-        self.minutes(runs, out)
-        left = [spec for spec in runs if not RunFolder(out, spec).complete]
-        return sum(self._flops[_kind(spec)] for spec in left)
-
-    def minutes(self, runs: Sequence[RunSpec], out: Path) -> float:
-        """What is left of runs, of all their steps: training that stops early takes less."""
+    def _left(self, runs: Sequence[RunSpec], out: Path) -> list[RunSpec]:
+        """Those that are not done, all of a kind that was measured."""
         left = [spec for spec in runs if not RunFolder(out, spec).complete]
         new = {kind: spec for spec in left if (kind := _kind(spec)) not in self._seconds}
         if new:
@@ -155,7 +149,16 @@ class Costs:
                 found = estimate(tuple(new.values()), expected_device(), always=True)
             self._seconds |= {kind: found.seconds[spec.run_id] for kind, spec in new.items()}
             self._flops |= {kind: found.flops[spec.run_id] for kind, spec in new.items()}
-        return wall_seconds([self._seconds[_kind(spec)] for spec in left], self.workers) / 60
+        return left
+
+    def flops(self, runs: Sequence[RunSpec], out: Path) -> float:
+        """Operations of what is left of runs."""
+        return sum(self._flops[_kind(spec)] for spec in self._left(runs, out))
+
+    def minutes(self, runs: Sequence[RunSpec], out: Path) -> float:
+        """What is left of runs, of all their steps: training that stops early takes less."""
+        seconds = [self._seconds[_kind(spec)] for spec in self._left(runs, out)]
+        return wall_seconds(seconds, self.workers) / 60
 
 
 def _kind(spec: RunSpec) -> str:

@@ -83,7 +83,7 @@ def dry_run_of_claims(
         look = [""] * 4
         if after := following.get(one.claim):
             left = [spec for spec in after.runs if not RunFolder(out, spec).complete]
-            work = f"{costs.flops(left, out):.1e}", f"{after.minutes / 60:.1f}"
+            work = f"{costs.flops(after.runs, out):.1e}", f"{after.minutes / 60:.1f}"
             look = [f"{after.seeds} seeds", str(len(left)), *work]
         grid.add_row(one.claim, one.study, one.finding.verdict, str(one.seeds), *look)
     every = {spec.run_id: spec for one in following.values() for spec in one.runs}

@@ -221,8 +221,8 @@ def _panel_svg(
     ):
         parts.append(_text(label, f'class="label" {place} text-anchor="middle"'))
     parts += [
-        _line_svg(line, styles[line.series], x, y, said)
-        for line, said in zip(panel.lines, names, strict=True)
+        _line_svg(line, styles[line.series], x, y, own)
+        for line, own in zip(panel.lines, names, strict=True)
     ]
     return "".join(parts + said) + "</svg>"
 
