@@ -156,8 +156,11 @@ class _Holder:
             return True
         if self._forsaken():
             self.lease.force_break()
-            return self._attempt()
-        return False
+        elif self._stamp() is not None:
+            return False
+        # Given back meanwhile, or of a process that is gone: before 4.3, filelock only removes such
+        # a marker.
+        return self._attempt()
 
     def _attempt(self) -> bool:
         try:

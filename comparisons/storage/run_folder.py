@@ -55,7 +55,7 @@ def folder_trouble(out: Path, error: BaseException) -> StoreError | None:
     or in part, or one of its files that may not be opened or made. Else None."""
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, SafetensorError):  # says the same in words alone
-        told = re.search(r"os error (\d+)", str(error))
+        told = re.search(r"(?:os error|Os \{ code:) (\d+)", str(error))
         number = int(told[1]) if told else None
     if number is None:
         return None

@@ -286,6 +286,9 @@ def file_system(request, monkeypatch):
             for name, module in sys.modules.items()
             if name.startswith("filelock.") and "exchange_names" in vars(module)
         ]
+        before_4_3 = tuple(map(int, filelock.__version__.split(".")[:2])) < (4, 3)
+        if before_4_3 and not holders:
+            pytest.skip("this filelock exchanges no names")
         assert holders
         for module in holders:
             monkeypatch.setattr(module, "exchange_names", lambda *names: False)
