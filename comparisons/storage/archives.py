@@ -1,6 +1,7 @@
 """Results folders as archives: what is worth sending of one, and nothing but that taken from
 another.
 
+`python -m comparisons pack FOLDER ARCHIVE` writes one, `python -m comparisons merge` takes it in.
 An archive is a ZIP file of runs/<run_id>/…, with the study's study.json and verdicts.json. It may
 come from anywhere: names, kinds, sizes and checksums are looked at before a file is made.
 """
@@ -8,14 +9,17 @@ come from anywhere: names, kinds, sizes and checksums are looked at before a fil
 from __future__ import annotations
 
 import re
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from comparisons.storage.run_folder import RunFolder
-from foundations.errors import one_line
+from comparisons.storage.run_folder import RunFolder, folder_trouble
+from foundations.command import Parser
+from foundations.errors import USAGE, one_line
 from foundations.files import part_of
+from foundations.records.reading import read_spec
 
 #: Of a finished run: what must travel for it to count, and what travels where there is room.
 RECORDS = ("spec.json", "made.json", "metrics.jsonl", "answers.safetensors", "result.json")
@@ -45,12 +49,14 @@ def pack(
     finished: Iterable[RunFolder],
     unfinished: Iterable[RunFolder] = (),
     most: int = 16 << 20,
+    beside: Sequence[str] = BESIDE,
 ) -> list[str]:
     """Write an archive of at most `most` bytes, whole or not at all. Returns the names of runs that
     had no room, in whole or in part.
 
-    finished: of these the records, then what else there is room for, kind by kind. unfinished: of
-    these all that is needed to go on; of finished runs among them, their checkpoints as well.
+    finished: of these the records, then those files of `beside` for which there is room, kind by
+    kind. unfinished: of these all that is needed to go on; of finished runs among them, their
+    checkpoints as well.
     """
     groups: list[tuple[str, list[Path]]] = [
         ("", [path for name in STUDY if (path := out / name).exists()])
@@ -63,7 +69,7 @@ def pack(
     for folder in finished:
         held = [folder.path / name for name in RECORDS]
         groups.append((folder.path.name, [path for path in held if path.exists()]))
-    for name in BESIDE:
+    for name in beside:
         groups += [(f.path.name, [p]) for f in finished if (p := f.path / name).exists()]
     left_out: list[str] = []
     part = part_of(archive)
@@ -150,3 +156,58 @@ def _take_out(file: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Non
             if left < 0:
                 raise zipfile.BadZipFile(f"{member.filename} is longer than it says")
             target.write(chunk)
+
+
+def _stored(out: Path) -> tuple[list[RunFolder], list[RunFolder]]:
+    """The finished runs of a folder, and those begun. ValueError where there are none."""
+    finished, begun = [], []
+    for path in sorted((out / "runs").glob("*/spec.json")):
+        run = RunFolder(out, read_spec(path.parent))
+        if run.path != path.parent:
+            raise ValueError(f"{path.parent} is of another run than its spec.json")
+        if run.complete:
+            finished.append(run)
+        elif run.begun:
+            begun.append(run)
+    if not finished and not begun:
+        raise ValueError(f"{out} holds no runs")
+    return finished, begun
+
+
+def main(arguments: list[str]) -> int:
+    """Exit status: 0, or 2 with one line on what is wrong."""
+    parser = Parser(
+        prog="python -m comparisons pack",
+        description=(
+            "Write the runs of a results folder into an archive, from which python -m comparisons"
+            " merge puts them into a folder anywhere: the same command finds them done there, and"
+            " goes on with what was begun."
+        ),
+    )
+    parser.add_argument("out", type=Path, metavar="FOLDER", help="results folder")
+    parser.add_argument("archive", type=Path, metavar="ARCHIVE", help="ZIP file to write")
+    parser.add_argument(
+        "--records",
+        action="store_true",
+        help="records and answers of finished runs alone (some 20 kB a run): no weights, no"
+        " pictures, nothing unfinished",
+    )
+    options = parser.parse_args(arguments)
+    try:
+        finished, begun = _stored(options.out)
+        if options.records:
+            begun = []
+        beside = () if options.records else BESIDE
+        left_out = pack(options.out, options.archive, finished, begun, MOST_BYTES, beside)
+    except (ValueError, OSError) as error:
+        trouble = folder_trouble(options.archive.parent, error) or error
+        print(f"{parser.prog}: {one_line(trouble)}", file=sys.stderr)
+        return USAGE
+    for run in left_out:
+        print(f"no room for all of {run}", file=sys.stderr)
+    size = options.archive.stat().st_size / 1e6
+    print(
+        f"{len(finished)} finished and {len(begun)} unfinished runs, {size:.1f} MB; elsewhere:"
+        f" python -m comparisons merge {options.archive.name} --out FOLDER"
+    )
+    return 0

@@ -207,8 +207,9 @@ def main(arguments: list[str]) -> int:
     parser = Parser(
         prog="python -m comparisons merge",
         description=(
-            "Put runs that were made elsewhere (archives of python -m benchmarks --campaign) into a"
-            " results folder. A finished run is never replaced."
+            "Put runs that were made elsewhere (archives of python -m comparisons pack, or of"
+            " python -m benchmarks --campaign) into a results folder. A finished run is never"
+            " replaced."
         ),
     )
     parser.add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")

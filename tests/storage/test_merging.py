@@ -70,6 +70,50 @@ def test_a_finished_run_is_merged_and_makes_the_same_page(finished, run, tmp_pat
     assert RunFolder(out, run.spec).result() == run.result()
 
 
+def packed(capsys, *arguments) -> tuple[int, str]:
+    """Exit status of `python -m comparisons pack`, and what it said."""
+    status = archives.main([str(argument) for argument in arguments])
+    said = capsys.readouterr()
+    return status, said.err if status else said.out
+
+
+def test_a_folder_is_packed_by_a_command_with_what_is_unfinished(finished, run, tmp_path, capsys):
+    both = tmp_path / "both"
+    shutil.copytree(finished, both)
+    begun = unfinished(both, run, 5, seed=7)
+    status, said = packed(capsys, both, tmp_path / "all.zip")
+    assert status == 0
+    assert "1 finished and 1 unfinished runs" in said
+    assert "merge all.zip --out FOLDER" in said
+    merged = merge([tmp_path / "all.zip"], tmp_path / "out")
+    assert (merged.finished, merged.unfinished) == ([run.path.name], [begun.path.name])
+    assert RunFolder(tmp_path / "out", begun.spec).checkpoint(mine=False)[1]["step"] == 5
+
+
+def test_records_alone_are_small_and_enough_to_find_a_run_done(finished, run, tmp_path, capsys):
+    status, said = packed(capsys, finished, tmp_path / "records.zip", "--records")
+    assert status == 0
+    assert "1 finished and 0 unfinished" in said
+    assert (tmp_path / "records.zip").stat().st_size < 50_000
+    out = tmp_path / "out"
+    merge([tmp_path / "records.zip"], out)
+    assert {path.name for path in RunFolder(out, run.spec).path.iterdir()} >= {*archives.RECORDS}
+    assert not RunFolder(out, run.spec).model_path.exists()
+    written = (out / "runs" / run.path.name / "result.json").stat().st_mtime_ns
+    assert compare([*ONE, "--workers=1", f"--out={out}"]) == 0
+    assert (out / "runs" / run.path.name / "result.json").stat().st_mtime_ns == written
+
+
+def test_packing_what_is_no_results_folder_is_one_line(finished, tmp_path, capsys):
+    status, said = packed(capsys, tmp_path / "nowhere", tmp_path / "a.zip")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "nowhere holds no runs" in said
+    status, said = packed(capsys, finished, tmp_path / "not" / "there" / "a.zip")
+    assert (status, said.count("\n")) == (2, 1)
+    assert "not" in said
+    assert not list(tmp_path.glob("*.zip"))
+
+
 def test_the_same_run_finished_on_both_sides_is_kept_once(finished, run, tmp_path):
     came = archive(tmp_path / "a.zip", finished, [run])
     out = tmp_path / "out"
