@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import timm
@@ -20,6 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from foundations.errors import Unsuitable, unknown_name
+from paradigms.attention import attends, attention_for
 from paradigms.base import Signature
 from paradigms.depth import check_width
 from paradigms.resnet import DENSE_SITES, OnePass
@@ -145,6 +147,18 @@ def _check_images(spec: Signature, name: str) -> None:
         )
 
 
+class Timm(OnePass):
+    """`OnePass` of a model of timm."""
+
+    def __init__(self, network: nn.Module, spec: Signature) -> None:
+        super().__init__(network, sites=DENSE_SITES if spec.dense else None)
+        self.attends = attends(network)
+
+    def _run(self, x: Tensor) -> Tensor:
+        with attention_for(x) if self.attends else nullcontext():
+            return super()._run(x)
+
+
 def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = None) -> OnePass:
     """The model NAME of timm (with as many inputs and outputs as the task has, freshly
     initialised).
@@ -175,7 +189,7 @@ def timm_model(spec: Signature, name: str, *, drop_path_rate: float | None = Non
                 f"timm:{name} gives no {kind} for {spec.name} "
                 f"({spec.in_channels} channels, {_size(spec)}), padded or not: {reason[0]}"
             ) from error
-    return OnePass(network, sites=DENSE_SITES if spec.dense else None)
+    return Timm(network, spec)
 
 
 def _patch(spec: Signature) -> int:
@@ -191,7 +205,7 @@ def _sized(spec: Signature, name: str, model: str, width: int, **options: Any) -
     _check_images(spec, name)
     change = _keep_resolution if name == "resnet50d" and _patch(spec) == 1 else _as_it_is
     network = _build(spec, model, False, options, change)
-    return OnePass(network, sites=DENSE_SITES if spec.dense else None)
+    return Timm(network, spec)
 
 
 def _keep_resolution(model: Any) -> None:

@@ -19,6 +19,7 @@ from timm.models.eva import EvaBlock
 from torch import Tensor, nn
 
 from foundations.errors import unknown_name
+from paradigms.attention import attention_for
 from paradigms.base import Signature, State
 from paradigms.depth import Repeated, check_width
 from paradigms.layers import CONV, ChannelNorm, GlobalMean
@@ -40,8 +41,9 @@ class Blocks(nn.ModuleList):
 
     def forward(self, hidden: Tensor, rope: Tensor | None, mask: Tensor | None) -> Tensor:
         tokens = hidden.flatten(2).transpose(1, 2)
-        for block in self:
-            tokens = block(tokens, rope=rope, attn_mask=mask)
+        with attention_for(tokens):
+            for block in self:
+                tokens = block(tokens, rope=rope, attn_mask=mask)
         return tokens.transpose(1, 2).reshape(hidden.shape)
 
 
