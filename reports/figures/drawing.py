@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from html import escape
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from reports.figures.figure_model import Axis, Figure, Line, Panel, short
@@ -206,13 +207,13 @@ def _panel_svg(
         at = x(value)
         parts.append(f'<path class="grid" d="M{at} {top}V{base}"/>')
         parts.append(_text(text, f'x="{at}" y="{base + 16}" text-anchor="middle"'))
-    said = []
+    said, clear = [], _clear(panel, x, (left, width - right))
     for axis, value, text in panel.marks:
         at = x(value) if axis == "x" else y(value)
         across = f"M{at} {top}V{base}" if axis == "x" else f"M{left} {at}H{width - right}"
         place = f'x="{at}" y="{top - 5}" text-anchor="middle"'
-        if axis == "y":  # between the points, which stand at either end
-            place = f'x="{(left + width - right) / 2}" y="{at - 4}" text-anchor="middle"'
+        if axis == "y":
+            place = f'x="{clear}" y="{at - 4}" text-anchor="middle"'
         parts.append(f'<path class="mark" d="{across}"/>')
         said.append(_text(text, f'class="mark" {place}'))
     for label, place in (
@@ -225,6 +226,15 @@ def _panel_svg(
         for line, own in zip(panel.lines, names, strict=True)
     ]
     return "".join(parts + said) + "</svg>"
+
+
+def _clear(panel: Panel, x: _Scale, ends: tuple[float, float]) -> float:
+    """Where what lines across say stands: in the middle of the widest gap between points, the first
+    of several, since names of lines begin at their right."""
+    points = {x(line.x[i]) for line in panel.lines for i in _kept(line)}
+    gaps = pairwise([ends[0], *sorted(points), ends[1]])
+    low, high = max(gaps, key=lambda gap: round(gap[1] - gap[0]))
+    return (low + high) / 2
 
 
 def _text(text: str, attributes: str) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reports.figures.drawing import figure_svgs
 from reports.figures.figure_model import SOLVED, Axis, Figure, Line, Panel
 from reports.figures.names import HEIGHT, MOST_NAMED, named_panels, placed, rows_of
-from reports.figures.styles import COLOURS_DARK, COLOURS_LIGHT, INK, ink
+from reports.figures.styles import COLOURS_DARK, COLOURS_LIGHT, INK, Style, ink
 
 NAMES = ("a", "DT-net with recall", "feed-forward DT-net with recall", "recurrent ResNet18")
 
@@ -64,6 +66,19 @@ def test_figures_with_few_lines_and_room_have_names():
 def test_long_names_are_broken_between_words():
     assert rows_of("feed-forward DT-net with recall") == ("feed-forward", "DT-net with recall")
     assert rows_of("word " * 40) == ()
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=5, unique=True))
+def test_what_a_line_across_says_stands_between_points(places):
+    """Of a panel with points at these places, the names of lines at their right."""
+    line = Line("a", [float(at) for at in sorted(places)], [0.5] * len(places))
+    panel = Panel("", Axis("x"), SOLVED, [line], [("y", 0.5, "chance")])
+    (drawn,) = figure_svgs(Figure("f", "", "", [panel]), {"a": Style(0)})
+    (said,) = re.findall(r'<text class="mark" x="([\d.]+)"[^>]*>chance', drawn.svg)
+    points = [
+        float(at) for at in re.findall(r'class="dot" transform="translate\(([\d.]+)', drawn.svg)
+    ]
+    assert min(abs(float(said) - at) for at in points) > 24, "half as wide as the word, and a sign"
 
 
 def luminance(colour):
