@@ -41,6 +41,7 @@ TABLES = {
     "default": "the [default study](../results/README.md)",
     "studies": "the [published claims](../results/studies/README.md)",
     "own": "[our claims](../results/own/README.md)",
+    "rivals/digits": "the [rivals](../results/README.md)",
 }
 RIVALS = {"sums": "prefix_sums", "mazes": "maze"}
 #: Tasks and presets at which networks are counted.
