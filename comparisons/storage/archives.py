@@ -189,7 +189,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--records",
         action="store_true",
-        help="records and answers of finished runs alone (some 20 kB a run): no weights, no"
+        help="records and answers of finished runs alone (some 10 kB a run): no weights, no"
         " pictures, nothing unfinished",
     )
     options = parser.parse_args(arguments)
