@@ -42,6 +42,7 @@ TABLES = {
     "studies": "the [published claims](../results/studies/README.md)",
     "own": "[our claims](../results/own/README.md)",
     "rivals/digits": "the [rivals](../results/README.md)",
+    "rivals/pathfinder": "the [rivals](../results/README.md)",
 }
 RIVALS = {"sums": "prefix_sums", "mazes": "maze"}
 #: Tasks and presets at which networks are counted.
