@@ -158,7 +158,7 @@ class _Holder:
             self.lease.force_break()
         elif self._stamp() is not None:
             return False
-        # Given back meanwhile, or of a process that is gone: before 4.3, filelock only removes such
+        # Given back meanwhile, or of a process that is gone: filelock 4.0 to 4.2.0 only remove such
         # a marker.
         return self._attempt()
 
