@@ -36,13 +36,14 @@ from tasks.base import TaskSpec
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 RESULTS = DOCS / "results"
+OF_RIVALS = "the [rivals](../results/README.md)"
 #: Kept tables with a row per run, difficulty and exit rule, and what pages call them.
 TABLES = {
     "default": "the [default study](../results/README.md)",
     "studies": "the [published claims](../results/studies/README.md)",
     "own": "[our claims](../results/own/README.md)",
-    "rivals/digits": "the [rivals](../results/README.md)",
-    "rivals/pathfinder": "the [rivals](../results/README.md)",
+    "rivals/digits": OF_RIVALS,
+    "rivals/pathfinder": OF_RIVALS,
 }
 RIVALS = {"sums": "prefix_sums", "mazes": "maze"}
 #: Tasks and presets at which networks are counted.
@@ -211,7 +212,7 @@ def scores_kept() -> pd.DataFrame:
                 place=label + table["difficulty"].astype(str),
                 on=f"{label}{_spec(task, 'quick').train_difficulty}, 50,000",
                 problems=table["n_test"],
-                source="the [rivals](../results/README.md)",
+                source=OF_RIVALS,
                 max_iterations=64,
             )
         )

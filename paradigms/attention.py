@@ -15,7 +15,7 @@ _FUSED = F.scaled_dot_product_attention
 
 
 class _InFloat32(TorchFunctionMode):
-    """Casts what fused attention is given, and its answer back."""
+    """Casts what fused attention on a CPU is given, and its answer back."""
 
     def __torch_function__(
         self,
@@ -25,7 +25,7 @@ class _InFloat32(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if function is not _FUSED or args[0].device.type != "cpu":
+        if function is not _FUSED:
             return function(*args, **kwargs)
         kind = args[2].dtype
         q, k, v = (part.float() for part in args[:3])

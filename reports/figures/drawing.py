@@ -207,12 +207,13 @@ def _panel_svg(
         at = x(value)
         parts.append(f'<path class="grid" d="M{at} {top}V{base}"/>')
         parts.append(_text(text, f'x="{at}" y="{base + 16}" text-anchor="middle"'))
-    said, clear = [], _clear(panel, x, (left, width - right))
+    said = []
     for axis, value, text in panel.marks:
         at = x(value) if axis == "x" else y(value)
         across = f"M{at} {top}V{base}" if axis == "x" else f"M{left} {at}H{width - right}"
         place = f'x="{at}" y="{top - 5}" text-anchor="middle"'
         if axis == "y":
+            clear = _clear(panel, x, (left, width - right))
             place = f'x="{clear}" y="{at - 4}" text-anchor="middle"'
         parts.append(f'<path class="mark" d="{across}"/>')
         said.append(_text(text, f'class="mark" {place}'))

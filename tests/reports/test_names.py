@@ -78,6 +78,7 @@ def test_what_a_line_across_says_stands_between_points(places):
     points = [
         float(at) for at in re.findall(r'class="dot" transform="translate\(([\d.]+)', drawn.svg)
     ]
+    assert len(points) == len(places)
     assert min(abs(float(said) - at) for at in points) > 24, "half as wide as the word, and a sign"
 
 
