@@ -15,6 +15,7 @@ from reports.figures.probe_figures import probe_figures
 from reports.figures.reach import reach
 from reports.figures.recovery import recovery
 from reports.figures.training import training_curves
+from reports.read.formats import capital
 from reports.read.load import Records, Run
 from reports.read.sections import Section, sections
 
@@ -35,8 +36,7 @@ def overview(among: list[Section], key: str) -> Figure | None:
     table = pd.concat([s.best for s in shown])
     where = "" if all(s.only for s in shown) else "at each difficulty"
     title = f"Share of problems solved {where}, by task"
-    caption = curves.answered(shown[0].rule, table)
-    caption = caption[:1].upper() + caption[1:]
+    caption = capital(curves.answered(shown[0].rule, table))
     return with_headline(
         "overview", Figure(key, title, caption, [_overview_panel(s) for s in shown])
     )

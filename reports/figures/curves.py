@@ -15,10 +15,12 @@ from reports.figures.figure_model import (
     Figure,
     Line,
     Panel,
+    begins,
+    from_high,
     iterations_axis,
     log_axis,
 )
-from reports.read.formats import count
+from reports.read.formats import capital, count
 from reports.read.rules import RULES, by_iterations, interval_note
 from reports.read.sections import Section
 
@@ -124,9 +126,14 @@ def against_iterations(section: Section, key: str) -> Figure | None:
     return Figure(
         key,
         f"{section.name}: share of problems solved after each number of iterations",
-        f"{_signs(panels)}{basis(table)}. Bands are {interval_note(table)}.",
+        f"{_signs(panels)}{capital(basis(table))}. {_bands(panels)} are {interval_note(table)}.",
         panels,
     )
+
+
+def _bands(panels: list[Panel]) -> str:
+    """Bands, and of which lines they are seen."""
+    return "Bands, of the line pointed at," if any(p.crowded for p in panels) else "Bands"
 
 
 def _signs(panels: list[Panel]) -> str:
@@ -206,11 +213,14 @@ def against_parameters(section: Section, key: str) -> Figure | None:
     beside it."""
     pruned = bool((section.best["active"] < section.best["parameters"]).any())
     column = ("active", "parameters left after pruning") if pruned else PARAMETERS
+    panels = _compared(
+        cost_panels(section, column, _telling(section, together=True)), section.chance
+    )
     return Figure.of(
         key,
         f"{section.name}: share of problems solved by the number of {column[1]}",
-        f"{_ONE_POINT}, log axis; {answered(section.rule, section.best)}{_FRONT}",
-        _compared(cost_panels(section, column, _telling(section, together=True)), section.chance),
+        f"{_ONE_POINT}, log axis; {answered(section.rule, section.best)}{_FRONT}{begins(panels)}",
+        panels,
     )
 
 
@@ -230,7 +240,7 @@ def against_compute(section: Section, key: str) -> Figure | None:
         key,
         f"{section.name}: share of problems solved{at} by what it costs",
         f"{_ONE_POINT}, log axes; {answered(section.rule, here)}{_FRONT}"
-        f"{_machine(section) if timed else ''}",
+        f"{begins(panels)}{_machine(section) if timed else ''}",
         panels,
     )
 
@@ -245,7 +255,7 @@ def _machine(section: Section) -> str:
 
 def _compared(panels: list[Panel], chance: float) -> list[Panel]:
     """Those in which there are at least two points to compare, the Pareto front ringed."""
-    return [_with_front(p, chance) for p in panels if len(p.lines) > 1]
+    return from_high([_with_front(p, chance) for p in panels if len(p.lines) > 1])
 
 
 def _with_front(panel: Panel, chance: float) -> Panel:

@@ -10,7 +10,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from reports.figures.figure_model import Axis, Figure, Line, Panel, short
+from reports.figures.figure_model import MOST_BANDS, Axis, Figure, Line, Panel, short
 from reports.figures.names import HEIGHT, Name, named_panels, placed
 from reports.figures.styles import MARKERS, Style
 from reports.read.formats import human, points
@@ -110,7 +110,9 @@ class _Scale:
         if self.axis.ticks:
             return spaced(self.axis)
         if self.axis.percent:
-            return [(v / 100, str(v)) for v in (0, 20, 40, 60, 80, 100)]
+            low = round(100 * (self.axis.low or 0.0))
+            step = next(s for s in (2, 5, 10, 20) if (100 - low) / s <= 5)
+            return [(v / 100, str(v)) for v in range(low, 101, step)]
         if self.axis.log:
             return self._log_ticks()
         step = 10 ** math.floor(math.log10(max(self.high - self.low, 1e-12) / 2))
@@ -192,7 +194,7 @@ def _panel_svg(
     x, y = _scales(panel, wide)
     middle, base = (top + height - bottom) / 2, height - bottom
     parts = [
-        f'<svg class="static" viewBox="0 0 {width} {height}" role="img"'
+        f'<svg {_kind(panel)} viewBox="0 0 {width} {height}" role="img"'
         f' aria-label="{escape(name)}">'
     ]
     if panel.beyond is not None:
@@ -208,7 +210,7 @@ def _panel_svg(
         parts.append(f'<path class="grid" d="M{at} {top}V{base}"/>')
         parts.append(_text(text, f'x="{at}" y="{base + 16}" text-anchor="middle"'))
     said = []
-    for axis, value, text in panel.marks:
+    for axis, value, text in panel.seen_marks:
         at = x(value) if axis == "x" else y(value)
         across = f"M{at} {top}V{base}" if axis == "x" else f"M{left} {at}H{width - right}"
         place = f'x="{at}" y="{top - 5}" text-anchor="middle"'
@@ -227,6 +229,13 @@ def _panel_svg(
         for line, own in zip(panel.lines, names, strict=True)
     ]
     return "".join(parts + said) + "</svg>"
+
+
+def _kind(panel: Panel) -> str:
+    """The attributes by which style and script know what to do with a panel."""
+    if not panel.crowded:
+        return 'class="static"'
+    return f'class="static crowded" data-most="{MOST_BANDS}"'
 
 
 def _clear(panel: Panel, x: _Scale, ends: tuple[float, float]) -> float:

@@ -36,6 +36,7 @@ def percent_axis(label: str) -> Axis:
 
 
 SOLVED = percent_axis("problems solved entirely (%)")
+MOST_BANDS = 6  # lines of a panel whose bands can be told apart
 
 
 def iterations_axis(
@@ -93,6 +94,17 @@ class Panel:
     task: str = ""
     beyond: float | None = None
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there are so many lines that bands around them would hide one another."""
+        return len(self.lines) > MOST_BANDS
+
+    @property
+    def seen_marks(self) -> list[tuple[str, float, str]]:
+        """Those that lie on the axes."""
+        low = {"x": self.x.low, "y": self.y.low}
+        return [m for m in self.marks if (at := low[m[0]]) is None or m[1] >= at]
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -121,6 +133,22 @@ class Figure:
                     row = [panel.title, line.series, line.run, short(x), short(y), *rest]
                     write.writerow([*map(plain, row), panel.x.label, panel.y.label])
         return out.getvalue()
+
+
+def from_high(panels: list[Panel]) -> list[Panel]:
+    """Panels of shares with axes that begin at the ten percent below the lowest interval, where all
+    lie in the upper half: differences of a few points could not be seen on the whole axis."""
+    ends = [v for p in panels for n in p.lines for v in n.low or n.y if math.isfinite(v)]
+    low = math.floor(10 * min(ends, default=0.0)) / 10
+    if low < 0.5 or not all(p.y.percent for p in panels):
+        return panels
+    return [replace(p, y=replace(p.y, low=min(low, 0.9))) for p in panels]
+
+
+def begins(panels: list[Panel]) -> str:
+    """The sentence of a caption on where such axes begin; nothing where that is 0."""
+    low = next((p.y.low for p in panels if p.y.percent), None)
+    return f"The axis of solved problems begins at {100 * low:.0f} %. " if low else ""
 
 
 def plain(cell: object) -> object:

@@ -14,7 +14,7 @@ from math import dist, isfinite, nan
 from reports.figures.curves import PER_ANSWER
 from reports.figures.figure_model import Figure, Line, Panel
 from reports.figures.recovery import UNPERTURBED
-from reports.read.formats import count, flops, listed, percent, plural
+from reports.read.formats import capital, count, flops, listed, percent, plural
 from reports.read.ranking import NAMED, leader, level, ranking
 from reports.read.sections import Accuracy
 
@@ -81,7 +81,7 @@ def _at(panel: Panel) -> str:
 def _opened(panel: Panel, text: str) -> str:
     """Text that begins with a word of its own, not with a name, after the place or as a
     beginning."""
-    return f"{_at(panel)}{text}" if panel.title else text[:1].upper() + text[1:]
+    return f"{_at(panel)}{text}" if panel.title else capital(text)
 
 
 def _hardest(panel: Panel) -> tuple[float, list[Accuracy]]:
@@ -188,7 +188,7 @@ def _compute(panels: Sequence[Panel]) -> str:
     points = [_point(line) for line in panel.lines]
     place = panel.title.removeprefix(PER_ANSWER).strip()
     order = ranking(points, cost=lambda a: f" for {flops(a.at)} an answer")
-    return f"{place[:1].upper()}{place[1:]}, {order}" if place else order
+    return f"{capital(place)}, {order}" if place else order
 
 
 def _training(panels: Sequence[Panel]) -> str:

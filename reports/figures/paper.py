@@ -88,18 +88,19 @@ def _key(series: str, style: Style) -> Any:
 
 def _panel(ax: Any, panel: Panel, styles: dict[str, Style]) -> None:
     for line in panel.lines:
-        _line(ax, line, styles[line.series])
-    for along, value, text in panel.marks:
+        _line(ax, line, styles[line.series], banded=not panel.crowded)
+    marks = panel.seen_marks
+    for along, value, text in marks:
         (ax.axvline if along == "x" else ax.axhline)(value, color="0.6", lw=0.6, ls=":", zorder=0)
         place = (value, 1.0) if along == "x" else (1.0, value)
         transform = ax.get_xaxis_transform() if along == "x" else ax.get_yaxis_transform()
         # Clear of a line that runs along the mark; lines lie above the lower of two.
-        below = along == "y" and value < max(v for a, v, _ in panel.marks if a == "y")
+        below = along == "y" and value < max(v for a, v, _ in marks if a == "y")
         ax.annotate(
             text, place, xycoords=transform, xytext=(0, -3 if below else 3), ha="right",
             textcoords="offset points", va="top" if below else "bottom", fontsize=5, color="0.4",
         )  # fmt: skip
-    if any(along == "y" for along, *_ in panel.marks):
+    if any(along == "y" for along, *_ in marks):
         ax.margins(y=0.12)  # for what the uppermost mark says
     ax.set_title(_plain(panel.title))
     _axis(ax, "x", panel.x)
@@ -107,7 +108,7 @@ def _panel(ax: Any, panel: Panel, styles: dict[str, Style]) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _line(ax: Any, line: Line, style: Style) -> None:
+def _line(ax: Any, line: Line, style: Style, *, banded: bool) -> None:
     colour = COLOURS_LIGHT[style.colour]
     few = len(line.x) <= MOST_BARS
     dash = "none" if line.kind == "points" else _DASHES[style.dash]
@@ -124,7 +125,7 @@ def _line(ax: Any, line: Line, style: Style) -> None:
                 [max(high - y, 0) for y, high in zip(line.y, line.high, strict=True)],
             ]
             ax.errorbar(line.x, line.y, reach, fmt="none", ecolor=colour, elinewidth=0.7, capsize=1)
-        else:
+        elif banded:
             ax.fill_between(line.x, line.low, line.high, color=colour, alpha=0.2, lw=0)
     if line.ring is not None and (line.kind == "points" or not few):
         look: dict[str, Any] = {"mfc": "none", "ms": 6} if line.kind == "points" else {"mfc": "w"}
@@ -138,7 +139,9 @@ def _axis(ax: Any, which: str, axis: Axis) -> None:
         getattr(ax, f"set_{which}scale")("log")
     side = getattr(ax, f"{which}axis")
     if axis.percent:
-        getattr(ax, f"set_{which}lim")(-0.03, 1.03)
+        low = axis.low or 0.0
+        pad = 0.03 * (1 - low)
+        getattr(ax, f"set_{which}lim")(low - pad, 1 + pad)
         side.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}"))
     elif which == "y" and axis.high is not None:
         getattr(ax, f"set_{which}lim")(top=axis.high)

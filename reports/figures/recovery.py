@@ -7,6 +7,7 @@ import pandas as pd
 from foundations.measures import aggregate
 from reports.figures.curves import basis, chance_mark, solved_at_all, table_lines
 from reports.figures.figure_model import SOLVED, Figure, Panel, iterations_axis
+from reports.read.formats import capital
 from reports.read.load import Run
 from reports.read.rules import interval_note
 from reports.read.sections import Section
@@ -67,7 +68,7 @@ def recovery(
     return Figure(
         key,
         f"{section.name}: share of problems solved after a perturbation, {section.place(place[0])}",
-        f"{_moments(table)}{basis(here)}. {interval_note(here)}.",
+        f"{_moments(table)}{capital(basis(here))}. {interval_note(here)}.",
         panels,
     )
 

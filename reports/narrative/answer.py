@@ -14,7 +14,7 @@ import numpy as np
 
 from foundations.measures import furthest_solved
 from reports.narrative.efficiency import say_parameters, say_samples
-from reports.read.formats import listed, percent, plural, span
+from reports.read.formats import capital, listed, percent, plural, span
 from reports.read.ranking import NAMED, leader, ranking
 from reports.read.rules import RULES
 from reports.read.sections import Accuracy, Section
@@ -106,10 +106,6 @@ def _harder(section: Section) -> list[float]:
     return [d for d in section.difficulties if d > base]
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _at(section: Section, place: float) -> str:
     return f"At {section.place(place)}, "
 
@@ -132,7 +128,7 @@ def _say_extrapolation(section: Section) -> list[str]:
     harder = _harder(section)
     if not harder:
         text = "nothing harder was tested, so nothing can be said about extrapolation."
-        return [_capital(_trained_on(section) + text), _stand(section, far)]
+        return [capital(_trained_on(section) + text), _stand(section, far)]
     if far not in harder:
         return _no_extrapolation(section, far, harder)
     return _extrapolation(section, reached, far)
@@ -161,7 +157,7 @@ def _unsolved(section: Section, cells: list[Accuracy], adverb: str) -> tuple[str
 
 def _nothing_solved(section: Section) -> list[str]:
     text, place = _unsolved(section, _first_cells(section, -np.inf), "easiest")
-    return [_capital(f"{_trained_on(section)}no network {text}."), _stand(section, place)]
+    return [capital(f"{_trained_on(section)}no network {text}."), _stand(section, place)]
 
 
 def _no_extrapolation(section: Section, far: float, harder: list[float]) -> list[str]:
@@ -176,7 +172,7 @@ def _no_extrapolation(section: Section, far: float, harder: list[float]) -> list
             f" easiest and of the next harder {section.difficulty_name} it was tested on"
         )
     return [
-        _capital(f"{_trained_on(section)}no network extrapolates: none {text}."),
+        capital(f"{_trained_on(section)}no network extrapolates: none {text}."),
         _stand(section, place),
         _stand(section, far),
     ]
@@ -192,7 +188,7 @@ def _extrapolation(section: Section, reached: dict[str, float], far: float) -> l
         alone = len(measured) == 1 and len(section.series) > 1
         missing = ", the only network tested there" if alone else ""
         text = f"problems are solved up to {where}: {ranking(measured, str)}{missing}."
-        return [_capital(_trained_on(section) + text)]
+        return [capital(_trained_on(section) + text)]
     solved = f"{percent(top.mean)} at {where} ({top.basis})"
     text = f"{top.series} extrapolates farthest: it solves {solved}."
     onward = min((d for d in section.difficulties if d > far), default=far)

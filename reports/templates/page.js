@@ -35,7 +35,13 @@
   const picked = document.createElementNS(drawing, "circle");
   picked.setAttribute("class", "picked"); picked.setAttribute("r", 8);
 
-  function forget() { tip.hidden = true; picked.remove(); }
+  const crowds = [...document.querySelectorAll("svg[data-most]")];
+  // In a crowded picture the line pointed at stands out, with its band.
+  function single(svg, line) {
+    svg.classList.toggle("pointing", Boolean(line));
+    for (const part of svg.querySelectorAll("g[data-series]")) part.classList.toggle("near", Boolean(line) && +part.dataset.series === line.s);
+  }
+  function forget() { tip.hidden = true; picked.remove(); crowds.forEach((svg) => single(svg, null)); }
   for (const box of document.querySelectorAll(".plot")) {
     const svg = box.querySelector("svg"), panel = data.figures[box.dataset.figure].panels[+box.dataset.panel];
     const spots = panel.lines.flatMap((line) => line.x.map((v, i) => ({ line, i, x: along(panel.x, v), y: along(panel.y, line.y[i]) })));
@@ -44,6 +50,7 @@
     function say(spot) {
       here = spot;
       if (!spot) { forget(); return; }
+      if (svg.dataset.most) single(svg, spot.line);
       picked.setAttribute("cx", spot.x); picked.setAttribute("cy", spot.y);
       svg.append(picked);
       const [name, ...rest] = words(panel, spot).map((text) => Object.assign(document.createElement("div"), { textContent: text }));
@@ -95,6 +102,10 @@
       else part.classList.toggle("off", off), refresh(part);
     }
     forget();
+    for (const svg of crowds) {
+      const shown = [...svg.querySelectorAll("g[data-series]")].filter((part) => part.style.display !== "none");
+      svg.classList.toggle("crowded", shown.length > +svg.dataset.most);
+    }
     const said = document.getElementById("how-many");
     if (said) said.textContent = `${toggles.filter((box) => box.checked).length} of ${toggles.length}`;
     document.querySelectorAll("[data-family-of]").forEach((b) => {
