@@ -48,6 +48,7 @@ LANES: dict[tuple[str, str], tuple[Member, ...]] = {
         Member("recurrent_resnet18", "2023", "one of a ResNet's blocks repeated"),
         Member("looped_transformer", "2023", "attention to all sites; twin: transformer"),
         Member("adaptive:NAME", "2016, 2021", "a unit that says when to halt, on any of these"),
+        Member("gabor:NAME", "2018", "any network between the ends of hgru"),
     ),
     ("repeat a gated cell at every site, over depth", "#168080"): (
         Member("conv_lstm, conv_gru", "2015, 2016", "the cells of lstm and gru, convolved"),

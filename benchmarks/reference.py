@@ -263,7 +263,9 @@ def numbers(rows: pd.DataFrame, of_task: bool) -> str:
         lines = [f"| network | trained on | seeds | of | {' | '.join(places)} |"]
         lines.append("|---" * (len(places) + 4) + "|")
         for key, mine in group.groupby(["label", "on", "problems"], sort=False):
-            lines.append(_row(key, mine, places, pages.get(mine["paradigm"].iloc[0], "")))
+            lines.append(
+                _row(key, mine, places, pages.get(listed_as(mine["paradigm"].iloc[0]), ""))
+            )
         tables += [f"{where}{'From' if of_task else 'from'} {source}:", "\n".join(lines)]
     return "\n\n".join(tables)
 
@@ -278,6 +280,12 @@ def _read(path: Path) -> str:
 def names_on(page: str) -> list[str]:
     """The names in a page's title."""
     return re.findall(r"`([\w:]+)`", page.partition("\n")[0])
+
+
+def listed_as(name: str) -> str:
+    """How pages list a paradigm: `adaptive:NAME` for `adaptive:dt_net_recall`."""
+    prefix, colon, _ = name.partition(":")
+    return f"{prefix}:NAME" if colon else name
 
 
 def page_of(kind: str = "paradigms") -> dict[str, str]:
@@ -308,12 +316,14 @@ def task_page(page: str) -> str:
 
 def paradigm_page(page: str) -> str:
     """A paradigm's page as it should be."""
-    names = [name for name in names_on(page) if ":" not in name]
+    every = names_on(page)
+    names = [name for name in every if ":" not in name]
     scores = scores_kept()
+    mine = scores["paradigm"].map(listed_as).isin(every)
     made = {
         "picture": paradigm_picture(names),
         "law": paradigm_law(names),
-        "numbers": numbers(scores[scores["paradigm"].isin(names)], of_task=False),
+        "numbers": numbers(scores[mine], of_task=False),
     }
     return filled(page, made)
 

@@ -76,6 +76,7 @@ PARADIGMS = Registry(
         **_family("paradigms.lottery", lottery="pruned network"),
         **_family("paradigms.conv_rnn", conv_gru="ConvGRU", conv_lstm="ConvLSTM", locrnn="LocRNN"),
         **_family("paradigms.adaptive", adaptive="network that halts"),
+        **_family("paradigms.gabor", gabor="Gabor-stem DT-net with recall"),
         **_family("paradigms.deq", deq="DEQ"),
         **_family("paradigms.trm", trm="TRM"),
         **_family("paradigms.position_rnn", gru="GRU over positions", lstm="LSTM over positions"),
@@ -99,6 +100,7 @@ PARADIGMS = Registry(
         "timm": Entry("paradigms.timm_models:timm_model", "paradigms.timm_models:recipe"),
         "lottery": Entry("paradigms.lottery:lottery", "paradigms.lottery:recipe", "pruned"),
         "adaptive": Entry("paradigms.adaptive:adaptive", "paradigms.adaptive:recipe", "halting"),
+        "gabor": Entry("paradigms.gabor:gabor", "paradigms.gabor:recipe", "Gabor-stem"),
     },
     group="paradigms",
 )

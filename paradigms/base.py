@@ -130,6 +130,10 @@ class Paradigm(nn.Module):
         """What every step needs of the input, computed once."""
         return x
 
+    def begin(self, x: Tensor) -> tuple[State, Any]:
+        """`encode(x)` and `context(x)`, for networks in which the two share work."""
+        return self.encode(x), self.context(x)
+
     def advance(self, state: State, context: Any) -> State:
         """One step, given `context(x)`; called only below `max_iterations`."""
         raise NotImplementedError
@@ -161,8 +165,7 @@ class Paradigm(nn.Module):
         """The states after 1..iterations steps from `state` (by default the encoded input)."""
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, not {iterations}")
-        context = self.context(x)
-        state = self.encode(x) if state is None else state
+        state, context = self.begin(x) if state is None else (state, self.context(x))
         for _ in range(iterations):
             if not self.ended(state):
                 state = self.advance(state, context)

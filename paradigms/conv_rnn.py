@@ -155,6 +155,10 @@ class ConvRNN(Paradigm):
     def context(self, x: Tensor) -> Tensor:
         return self.drive(self.stem(x))
 
+    def begin(self, x: Tensor) -> tuple[State, Any]:
+        seen = self.stem(x)
+        return State(self._hidden((seen,) * self.cell.parts)), self.drive(seen)
+
     def advance(self, state: State, context: Any) -> State:
         parts = state.hidden if isinstance(state.hidden, tuple) else (state.hidden,)
         return State(self._hidden(self.cell(context, parts)), state.iteration + 1)

@@ -67,9 +67,8 @@ def count_cost(model: Paradigm, inputs: Tensor) -> Cost:
         return float(counter.get_total_flops()), result
 
     with weights_once(model):
-        encode, state = counted(lambda: model.encode(x))
-        context_flops, context = counted(lambda: model.context(x))
+        begin, (state, context) = counted(lambda: model.begin(x))
         step, state = counted(lambda: model.advance(state, context))
         readout, _ = counted(lambda: model.readout(state))
     model.train(was_training)
-    return Cost(encode + context_flops, step, readout)
+    return Cost(begin, step, readout)

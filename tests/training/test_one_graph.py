@@ -30,6 +30,7 @@ RECURRENT = {
     "deq": ("maze", {"width": 8}),
     "trm": ("maze", {"width": 8}),
     "adaptive": ("maze", {"width": 8, "iterations": 3}),
+    "gabor": ("digits", {"filters": 8, "width": 8, "iterations": 3}),
     "recurrent_resnet18": ("digits", {"width": 8}),
 }
 
