@@ -233,6 +233,11 @@ def _drop_unusable(rows: pd.DataFrame, notes: list[str]) -> pd.DataFrame:
     return rows[~odd & ~unplaced]
 
 
+def _pictured(run: Run) -> bool:
+    """Whether pictures were asked for."""
+    return part_of(run.spec, "evaluation").get("pictures") != 0
+
+
 def _name_unfinished(
     study: Entry, rows: pd.DataFrame, runs: dict[str, Run], notes: list[str]
 ) -> None:
@@ -245,7 +250,7 @@ def _name_unfinished(
         if run_id in measured:
             if run is None:
                 notes.append(f"Run {run_id} has results but no folder.")
-            elif run.examples is None:
+            elif run.examples is None and _pictured(run):
                 unpictured.append(run_id)
             continue
         if run is None:

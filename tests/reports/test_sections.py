@@ -469,3 +469,14 @@ def test_costs_are_compared_where_networks_were_measured_together(small):
     assert places[0] == "size 9"
     assert "size 201" not in places
     assert all(len(panel.lines) == 2 for panel in made["compute"].panels)
+
+
+def test_missing_pictures_are_told_unless_none_were_asked_for(small):
+    (run,) = [r for r in runs_of(small) if "recall" in r]
+    (small / "runs" / run / "examples.safetensors").unlink()
+    (note,) = [n for n in load_records(small).notes if "pictures" in n]
+    assert note == f"No pictures of problems (examples.safetensors) from {run}."
+    path = small / "runs" / run / "spec.json"
+    spec = json.loads(path.read_text())
+    path.write_text(json.dumps({**spec, "evaluation": {"pictures": 0}}))
+    assert not any("pictures" in note for note in load_records(small).notes)
