@@ -187,7 +187,7 @@ def recipe(name: str, preset: str, spec: Signature) -> dict[str, Any]:
     if preset == "quick" and spec.dense and "lipschitz" in name and spec.spatial_dims == 1:
         found["train"] = {"steps": 2000}
     if large and preset == "quick":
-        # They stay at chance on such images, also with 2,000 steps: training is short, and ends
-        # sooner once validation says so.
+        # They stay at chance on such drawings, also with 2,000 steps (`gabor:dt_net_recall` does
+        # not): training is short, and ends sooner once validation says so.
         found["train"] = {"batch_size": 24, "steps": 600, "patience": 4, "validate_every": 100}
     return found
