@@ -6,9 +6,10 @@ distractors; see `tasks.paddles`.
 
 from __future__ import annotations
 
+import inspect
 import time
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -217,6 +218,10 @@ class Pathfinder(ContourTask):
         data_dir: str | None = None,
         test_all: bool = False,
     ) -> None:
+        drawn: dict[str, Any] = {"size": size, "canvas": canvas, "border": border, "start": start}
+        drawn |= {"distractors": distractors, "contrast": contrast, "continuity": continuity}
+        drawn |= {"segmentation": segmentation, "reduction": reduction, "flips": flips}
+        self._drawn = {k: v for k, v in drawn.items() if v != _DEFAULTS[k].default}
         if data_dir is not None:
             canvas, border = 4096, None  # the files have their own: any size may be right
         super().__init__(size, canvas, reduction, flips)
@@ -269,6 +274,12 @@ class Pathfinder(ContourTask):
             difficulty_label="path length",
             answers=() if self.segmentation else ("different paths", "same path"),
         )
+
+    def axes(self) -> dict[str, dict[str, Any]]:
+        """Drawings in which the distance of the discs tells nothing, and the usual ones."""
+        if self.files:
+            return {}
+        return {"plain": self._drawn, "matched": {**self._drawn, "matched": True}}
 
     def check_difficulty(self, difficulty: Difficulty) -> None:
         if self.files:
@@ -360,3 +371,6 @@ class Pathfinder(ContourTask):
         pieces = [length, length] + [scene.short] * self.distractors
         owner = np.repeat(np.arange(len(pieces), dtype=np.int32), pieces)
         return images, PathfinderRecord(paddles, owner, discs, labels, chosen, problems)
+
+
+_DEFAULTS = inspect.signature(Pathfinder.__init__).parameters

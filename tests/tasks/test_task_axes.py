@@ -17,7 +17,8 @@ from tasks.mixing import Mixture
 from tasks.sampling import permute, place_of
 
 SPLITS = ("train", "validation", "test")
-NAMING = [name for name in ("maze", "prefix_sums") if load_task(name).axes()]
+MIXING = ("maze", "prefix_sums")
+NAMING = [name for name in (*MIXING, "pathfinder") if load_task(name).axes()]
 PLACES = [(name, axis) for name in NAMING for axis in load_task(name).axes()]
 every_axis = pytest.mark.parametrize(("name", "axis"), PLACES)
 MIXABLE = {"maze": "plain+loops+rooms+start+offset", "prefix_sums": "all"}
@@ -30,7 +31,7 @@ def on(name: str, axis: str, **more):
 
 
 def hardest(name: str) -> list[int]:
-    return [9, 13, 21] if name == "maze" else [16, 32, 64]
+    return {"maze": [9, 13, 21], "prefix_sums": [16, 32, 64], "pathfinder": [4, 6]}[name]
 
 
 # --- any task ---
@@ -74,7 +75,7 @@ def test_an_axis_differs_from_what_is_plain(name, axis):
     assert (axis == "plain") == torch.equal(plain, there)
 
 
-@pytest.mark.parametrize("name", NAMING)
+@pytest.mark.parametrize("name", MIXING)
 @few
 @given(seed=seeds, split=st.sampled_from(SPLITS))
 def test_a_mixture_is_the_same_problems_of_its_axes_in_equal_shares(name, seed, split):
@@ -96,7 +97,7 @@ def test_a_mixture_is_the_same_problems_of_its_axes_in_equal_shares(name, seed, 
     assert not task.correct(-logits, mixed).any()
 
 
-@pytest.mark.parametrize("name", NAMING)
+@pytest.mark.parametrize("name", MIXING)
 def test_no_problem_is_in_two_splits_on_whatever_axis(name):
     # Where problems are few: a maze of 5 and strings of 16 bits meet often.
     level = 5 if name == "maze" else 16
