@@ -37,9 +37,17 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
         if part is None:
             continue
         stored = {s.run_id for s in part.runs if RunFolder(folder, s).complete}
+        left_over = [s for s in part.runs if s.run_id not in stored]
+        trained = {s.run_id for s in left_over if RunFolder(folder, s).trained}
         with company(0 if torch.cuda.is_available() else count - 1):
             estimated = estimate(
-                part.runs, device, together=together, done=stored, tests=what == "run", always=True
+                part.runs,
+                device,
+                together=together,
+                done=stored,
+                trained=trained,
+                tests=what == "run",
+                always=True,
             )
         for line in (
             *(f"left out: {text}" for text in part.skipped),
@@ -48,9 +56,9 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
             console.print(line, markup=False, soft_wrap=True)
         for line in part.matched:
             console.print(f"matched: {line}", markup=False, soft_wrap=True)
-        console.print(_table(part.runs, folder, stored, estimated))
-        left = [estimated.seconds[s.run_id] for s in part.runs if s.run_id not in stored]
-        flops = sum(estimated.flops[s.run_id] for s in part.runs if s.run_id not in stored)
+        console.print(_table(part.runs, folder, stored, trained, estimated))
+        left = [estimated.seconds[s.run_id] for s in left_over]
+        flops = sum(estimated.flops[s.run_id] for s in left_over)
         took = wall_seconds(left, number)
         total += took
         console.print(
@@ -98,8 +106,11 @@ def dry_run_of_claims(
     )
 
 
-def _table(runs: Sequence[RunSpec], out: Path, stored: set[str], estimated: Estimate) -> Table:
-    """A line for runs that differ in their seeds alone."""
+def _table(
+    runs: Sequence[RunSpec], out: Path, stored: set[str], trained: set[str], estimated: Estimate
+) -> Table:
+    """A line for runs that differ in their seeds alone. stored, trained: names of runs that are
+    done, and of those that only tests are left of."""
     grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     grid.add_column("task", no_wrap=True)
     grid.add_column("paradigm", overflow="fold")
@@ -113,9 +124,10 @@ def _table(runs: Sequence[RunSpec], out: Path, stored: set[str], estimated: Esti
     for group in groups.values():
         first = group[0]
         done = sum(spec.run_id in stored for spec in group)
-        begun = sum(RunFolder(out, s).begun for s in group if s.run_id not in stored)
+        begun = sum(RunFolder(out, s).begun for s in group if s.run_id not in stored | trained)
         states = [f"{done} of {len(group)}" if len(group) > 1 else "yes"] if done else []
         states += ["begun"] if begun else []
+        states += ["trained"] if any(s.run_id in trained for s in group) else []
         grid.add_row(
             first.task,
             Text(named[first.run_id]),

@@ -213,9 +213,13 @@ def _announce(
 ) -> None:
     """Say what begins, and how long it may take: measured here, while the other workers start."""
     done = {name for name, seen in screen.seen.items() if seen.done}
+    left = [spec for spec in plan.runs if spec.run_id not in done]
+    trained = {spec.run_id for spec in left if RunFolder(screen.out, spec).trained}
     together = accelerator.num_processes
     tests = screen.what == "run"
-    estimated = estimate(plan.runs, accelerator.device, together=together, done=done, tests=tests)
+    estimated = estimate(
+        plan.runs, accelerator.device, together=together, done=done, trained=trained, tests=tests
+    )
     apart = processes if together == 1 else 1
     kind = accelerator.device.type
     screen.announce(workers * apart, torch.get_num_threads(), kind, estimated, together)

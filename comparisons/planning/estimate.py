@@ -83,14 +83,15 @@ class Estimate:
     measured: bool
 
 
-def load_of(spec: RunSpec, tests: bool = True) -> Load:
+def load_of(spec: RunSpec, tests: bool = True, trained: bool = False) -> Load:
     """What a run costs. tests: whether it is tested, or trained and validated alone, as a trial of
-    a search is."""
+    a search is. trained: whether its training is stored, and only its tests are left."""
     task, model = network_of(spec)
     train, evaluation = spec.train, spec.evaluation
     cost = cost_of(spec, spec.train_difficulty)
     rounds = model.pruning.rounds if model.pruning and model.pruning.criterion == "imp" else 0
-    validations = (1 + rounds) * (train.total_steps // train.validate_every + 1)
+    trainings = 0 if trained else 1 + rounds
+    validations = trainings * (train.total_steps // train.validate_every + 1)
     count = train.validation_samples
     testing = validations * count * cost.inference(model.train_iterations)
     problems = validations * count
@@ -105,7 +106,7 @@ def load_of(spec: RunSpec, tests: bool = True) -> Load:
             here = cost_of(replace(spec, task=name, task_options=of_task), difficulty)
             testing += _test_flops(spec, here, model, most)
             problems += evaluation.samples
-    return Load((1 + rounds) * expected_step(spec) * train.total_steps, testing, problems)
+    return Load(trainings * expected_step(spec) * train.total_steps, testing, problems)
 
 
 def _tested(spec: RunSpec, task: Task) -> Iterator[tuple[tuple[str, dict[str, Any]], Difficulty]]:
@@ -141,18 +142,20 @@ def estimate(
     *,
     together: int = 1,
     done: Container[str] = (),
+    trained: Container[str] = (),
     tests: bool = True,
     always: bool = False,
     budget: float = BUDGET_SECONDS,
 ) -> Estimate:
     """Of every run. together: processes that train each run. done: names of those that are stored,
-    for which nothing is measured. tests: as of `load_of`. always: measure also what is small."""
-    by_kind: dict[str, Load] = {}  # of runs that differ in their seeds alone
+    for which nothing is measured. trained: of those whose training is. tests: as of `load_of`.
+    always: measure also what is small."""
+    by_kind: dict[tuple[str, bool], Load] = {}  # of runs that differ in their seeds alone
     loads = {}
     for spec in runs:
-        alike = replace(spec, seed=0).run_id
+        alike = replace(spec, seed=0).run_id, spec.run_id in trained
         if alike not in by_kind:
-            by_kind[alike] = load_of(spec, tests)
+            by_kind[alike] = load_of(spec, tests, alike[1])
         loads[spec.run_id] = by_kind[alike]
     flops = {name: load.flops for name, load in loads.items()}
     left = sum(f for name, f in flops.items() if name not in done)

@@ -129,6 +129,12 @@ class RunFolder:
         return _whole(self.path, canonical(self.spec), *stamps)
 
     @property
+    def trained(self) -> bool:
+        """Whether a run that differs from this one in its tests alone is complete here, so that
+        nothing is left to train (`take_training`)."""
+        return next(self._same_training(), None) is not None
+
+    @property
     def begun(self) -> bool:
         """Whether anything of this very run was trained and is stored."""
         trained = any((self.path / "checkpoint").glob("*.safetensors"))

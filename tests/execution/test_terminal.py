@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -328,6 +329,26 @@ def test_a_dry_run_lists_runs_cost_and_minutes_and_trains_and_writes_nothing(
     text = capsys.readouterr().out
     assert "3 of 3" in text
     assert "to do: 0 runs of 3" in text
+
+
+def test_a_dry_run_counts_the_tests_alone_of_what_is_trained(finished, capsys):
+    words = [w.replace("evaluation.samples=16", "evaluation.samples=7") for w in SMALL]
+    others = [*words, "--workers=1", "--dry-run", f"--out={finished}"]
+    assert main(others) == 0
+    text = capsys.readouterr().out
+    row = next(line for line in text.splitlines() if line.startswith("prefix_sums")).split()
+    assert row[7] == "trained"
+    (spec, *_) = small_plan().runs
+    spec = replace(spec, evaluation=replace(spec.evaluation, samples=7))
+    left = load_of(spec, trained=True)
+    assert left.training == 0
+    assert float(row[5]) == pytest.approx(left.flops, rel=0.1)
+    assert left.flops < load_of(spec).testing < load_of(spec).flops
+    assert "to do: 3 runs of 3" in text
+    untrained = [w.replace("train.steps=6", "train.steps=7") for w in others]
+    assert main(untrained) == 0
+    text = capsys.readouterr().out
+    assert next(line for line in text.splitlines() if line.startswith("prefix_")).endswith("no    ")
 
 
 def test_a_dry_run_counts_the_trials_of_a_search(tmp_path, monkeypatch, capsys):
