@@ -123,6 +123,7 @@ def _table(
         groups.setdefault(replace(spec, seed=0).run_id, []).append(spec)
     for group in groups.values():
         first = group[0]
+        left = next((spec for spec in group if spec.run_id not in stored), first)
         done = sum(spec.run_id in stored for spec in group)
         begun = sum(RunFolder(out, s).begun for s in group if s.run_id not in stored | trained)
         states = [f"{done} of {len(group)}" if len(group) > 1 else "yes"] if done else []
@@ -134,10 +135,10 @@ def _table(
             f"{first.train_samples:,}",
             ",".join(str(spec.seed) for spec in group),
             f"{first.train.total_steps:,}",
-            f"{estimated.flops[first.run_id]:.1e}",
-            f"{estimated.seconds[first.run_id] / 60:.1f}",
+            f"{estimated.flops[left.run_id]:.1e}",
+            f"{estimated.seconds[left.run_id] / 60:.1f}",
             ", ".join(states) or "no",
         )
     if any(len(group) > 1 for group in groups.values()):
-        grid.caption = "FLOPs and minutes: of one run"
+        grid.caption = "FLOPs and minutes: of one run, the first that is not stored"
     return grid
