@@ -11,6 +11,7 @@ from reports.read.formats import count, points, span
 from reports.read.load import Records
 from reports.read.rules import interval_note
 from reports.read.sections import Accuracy, Section, sections
+from reports.read.series import titles_of
 from reports.read.stored import part_of
 
 
@@ -28,10 +29,10 @@ def axes_parts(records: Records, styles: dict[str, Style]) -> list[dict[str, Any
 def _part(
     task: str, rows: pd.DataFrame, records: Records, styles: dict[str, Style]
 ) -> dict[str, Any]:
-    specs = [records.runs[r].spec for r in rows["run_id"].unique() if r in records.runs]
+    runs = [records.runs[r] for r in rows["run_id"].unique() if r in records.runs]
     options: dict[str, Any] = {}
-    for spec in specs:
-        options = part_of(part_of(spec, "evaluation"), "axes") | options
+    for test in (test for run in runs for test in run.tests or (run,)):
+        options = part_of(part_of(test.spec, "evaluation"), "axes") | options
     tested = {label: label.partition(":")[2] for label in rows["test_task"].unique()}
     names = [name for name in options if name in tested.values()]
     names += [name for name in tested.values() if name not in names]
@@ -42,12 +43,14 @@ def _part(
     }
     owners = rows.drop_duplicates(["section", "series"])[["section", "series"]]
     several = owners["section"].nunique() > 1
+    usual = {section.name: section for section in sections(records.rows)}
     groups = []
     for section, series in owners.itertuples(index=False):
         here = {name: found[section] for name, found in by_axis.items() if section in found}
         one = next(iter(here.values()))
         levels = sorted({d for found in here.values() for d in found.labels})
-        cells = [[_cell(here.get(name), series, d) for name in names] for d in levels]
+        columns = [usual.get(section), *(here.get(name) for name in names)]
+        cells = [[_cell(column, series, d) for column in columns] for d in levels]
         groups.append({
             "series": series,
             "index": styles[series].index if series in styles else -1,
@@ -60,6 +63,7 @@ def _part(
     first = next(iter(next(iter(by_axis.values())).values()))
     return {
         "task": task,
+        "title": titles_of("task", rows, records.runs).get(task, task),
         "axes": [{"name": name, "options": _said(options.get(name))} for name in names],
         "groups": groups,
         "intervals": interval_note(first.best),

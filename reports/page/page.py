@@ -133,7 +133,7 @@ def _contents(
         *([("map", "Who is ahead where", whole)] if mapped else []),
         *([("ledger", "Claims", whole)] if claims else []),
         *((part["id"], part["name"], part) for part in parts),
-        *((part["id"], f"Other axes: {part['task']}", part) for part in axes),
+        *((part["id"], f"Other axes: {part['title']}", part) for part in axes),
         *([("search", "Search", whole)] if search else []),
         ("runs", "Runs", whole),
         ("left-out", "Left out", whole),

@@ -22,6 +22,7 @@ from reports.read.stored import number
 
 Entry = dict[str, Any]
 MOST_CURVE = 24  # points of a learning curve in the table
+_SHOWN = ("trained", "hardest")
 
 
 def configurations(
@@ -40,7 +41,8 @@ def _configuration(runs: list[Entry], stored: Mapping[str, Run]) -> Entry:
     first = runs[0]
     of = [stored.get(run["id"], Run(run["id"])) for run in runs]
     curves = [validation_curve(first["series"], run, MOST_CURVE) for run in of]
-    means = {name: _mean([run[name] for run in runs]) for name in ("trained", "hardest", "seconds")}
+    networks = _networks(runs)
+    means = {name: _mean([one[name] for one in networks]) for name in (*_SHOWN, "seconds")}
     complete = sum(run["status"] == "complete" for run in runs)
     makers = {
         Made.of(run.result.get("precision"), run.result.get("device"), run.result.get("version"))
@@ -58,16 +60,30 @@ def _configuration(runs: list[Entry], stored: Mapping[str, Run]) -> Entry:
         "parameters": first["parameters"],
         "parameters_short": human(first["parameters"]) if first["parameters"] > 0 else "–",
         **means,
-        "words": {name: percent(means[name]) for name in ("trained", "hardest")}
+        "words": {name: percent(means[name]) for name in _SHOWN}
         | {"samples": count(first["samples"]), "seconds": count(means["seconds"])},
-        "dots": {name: Markup(dots_svg([run[name] for run in runs]))
-                 for name in ("trained", "hardest")},
+        "dots": {name: Markup(dots_svg([one[name] for one in networks])) for name in _SHOWN},
+        "seeds": len(networks),
         "status": "complete" if complete == len(runs) else _not_complete(runs, complete),
         "runs": runs,
         "settings": _settings(of[0].spec),
         "made": "; ".join(sorted(str(made) for made in makers)),
         "curve": Markup(curves_svg([line for lines in curves for line in lines])),
     }  # fmt: skip
+
+
+def _networks(runs: list[Entry]) -> list[Entry]:
+    """A row a network, however often it was tested: its test that went farthest, and what any says
+    of the difficulty it was trained on."""
+    tests: dict[str, list[Entry]] = {}
+    for run in runs:
+        tests.setdefault(run["network"] or run["id"], []).append(run)
+    found = []
+    for mine in tests.values():
+        farthest = max(mine, key=lambda run: (run["tested_to"], math.isfinite(run["hardest"])))
+        trained = next((run["trained"] for run in mine if math.isfinite(run["trained"])), math.nan)
+        found.append(farthest | {"trained": trained})
+    return found
 
 
 def _not_complete(runs: list[Entry], complete: int) -> str:
@@ -131,6 +147,7 @@ def runs_table(
                 "samples": row["train_samples"],
                 "trained": accuracy.get((run_id, trained), math.nan),
                 "hardest": accuracy.get((run_id, hardest.get(run_id)), math.nan),
+                "tested_to": hardest.get(run_id, -math.inf),
                 "seconds": row["train_seconds"],
                 "status": run.status if run.result else row["status"],
                 "network": "" if row["network"] == run_id else row["network"],
@@ -163,6 +180,7 @@ def _run(run: Run) -> dict[str, Any]:
         "parameters": number(result.get("parameters")),
         "trained": math.nan,
         "hardest": math.nan,
+        "tested_to": -math.inf,
         "seconds": number(result.get("train_seconds")),
         "status": run.status,
         "reason": str(result.get("reason") or ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -53,7 +54,8 @@ def test_axes_are_one_table_and_change_no_other(tested):
     for group in part["groups"]:
         for row, difficulty in zip(group["rows"], section.difficulties, strict=True):
             assert row["trained"] == (difficulty in section.trained)
-            plain, loops, _ = row["cells"]
+            usual, plain, loops, _ = row["cells"]
+            assert usual == plain, "the made networks solve as many of the plain ones"
             cell = section.cell(group["series"], difficulty)
             assert plain["basis"].startswith(cell.seeds_text)
             assert float(loops["text"].strip("<>")) <= float(plain["text"].strip("<>"))
@@ -61,6 +63,35 @@ def test_axes_are_one_table_and_change_no_other(tested):
     assert page.count("Other axes than difficulty") == 1
     assert "maze:loops" not in page
     assert "tested on maze" not in page
+
+
+def test_an_axis_tested_later_has_its_options_beside_what_the_network_was_trained_on(tmp_path):
+    make_records(tmp_path, ("maze",), ("dt_net_recall",), (0, 1), (1000,))
+
+    def again(table: pd.DataFrame) -> pd.DataFrame:
+        small = table[table["test_difficulty"] == 9]
+        later = small.assign(run_id=small["run_id"] + "-again", test_task="maze:offset",
+                             accuracy=0.25)  # fmt: skip
+        return pd.concat([table.assign(test_task="maze"), later])
+
+    rewrite(tmp_path, again)
+    for run in [*(tmp_path / "runs").iterdir()]:
+        copied = shutil.copytree(run, run.with_name(f"{run.name}-again"))
+        spec = json.loads((run / "spec.json").read_text())
+        spec["evaluation"] = {"axes": {"offset": {"offset": 1}}}
+        (copied / "spec.json").write_text(json.dumps(spec))
+        result = json.loads((run / "result.json").read_text())
+        result |= {"run_id": copied.name, "trained_as": run.name, "titles": {"task": "Mazes"}}
+        (copied / "result.json").write_text(json.dumps(result))
+    records = load_records(tmp_path)
+    (part,) = axes_parts(records, {})
+    assert part["axes"] == [{"name": "offset", "options": "offset=1"}]
+    (group,) = part["groups"]
+    (row,) = group["rows"]
+    (section,) = sections_of(tmp_path)
+    usual, offset = row["cells"]
+    assert usual["text"] == f"{100 * section.cell(group['series'], 9).mean:.1f}"
+    assert offset["text"] == "25.0"
 
 
 def test_a_page_without_such_tests_has_no_such_table(tmp_path):

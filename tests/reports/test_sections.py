@@ -23,7 +23,7 @@ from foundations.records.spec import RunSpec
 from reports.figures.catalogue import figures_of, section_figures
 from reports.figures.styles import Style
 from reports.narrative.answer import answer
-from reports.page.runs import runs_table
+from reports.page.runs import configurations, runs_table
 from reports.read.load import load_records
 from reports.read.sections import sections
 
@@ -289,6 +289,21 @@ def test_each_run_is_listed_at_the_hardest_difficulty_that_it_was_tested_on(smal
     assert listed[f"{recalling}-again"]["hardest"] == 0.25
     for run in (recalling, other):
         assert listed[run]["hardest"] == pytest.approx(stored[run])
+
+
+def test_a_network_that_was_tested_twice_is_one_seed_of_its_configuration(small):
+    runs = [r for r in runs_of(small) if "recall" in r]
+    another_test(small, runs)
+    records = load_records(small)
+    styles = {name: Style(i) for i, name in enumerate(records.rows["series"].unique())}
+    shown = sections_of(small)
+    rows = {row["series"]: row for row in configurations(records, shown, styles)}
+    (row,) = [row for row in rows.values() if len(row["runs"]) == 2 * len(runs)]
+    assert row["seeds"] == len(runs)
+    assert row["hardest"] == 0.25, "on 201, not its mean with size 29"
+    alone = {run["id"]: run["trained"] for run in row["runs"]}
+    assert row["trained"] == pytest.approx(alone[runs[0]])
+    assert row["dots"]["hardest"].count("h0") == len(runs)
 
 
 def test_pictures_come_once_and_from_the_test_that_holds_them(small):
