@@ -30,6 +30,7 @@ def _part(
     task: str, rows: pd.DataFrame, records: Records, styles: dict[str, Style]
 ) -> dict[str, Any]:
     runs = [records.runs[r] for r in rows["run_id"].unique() if r in records.runs]
+    own = part_of(runs[0].spec, "task_options") if runs else {}
     options: dict[str, Any] = {}
     for test in (test for run in runs for test in run.tests or (run,)):
         options = part_of(part_of(test.spec, "evaluation"), "axes") | options
@@ -64,15 +65,17 @@ def _part(
     return {
         "task": task,
         "title": titles_of("task", rows, records.runs).get(task, task),
-        "axes": [{"name": name, "options": _said(options.get(name))} for name in names],
+        "axes": [{"name": name, "options": _said(options.get(name), own)} for name in names],
         "groups": groups,
         "intervals": interval_note(first.best),
     }
 
 
-def _said(options: Any) -> str:
-    """`loops=0.1, ties=redrawn`."""
-    return ", ".join(f"{k}={v}" for k, v in options.items()) if isinstance(options, dict) else ""
+def _said(options: Any, own: dict[str, Any]) -> str:
+    """`loops=0.1, ties=redrawn`: in what an axis differs from the options trained with, `own`."""
+    if not isinstance(options, dict):
+        return ""
+    return ", ".join(f"{k}={v}" for k, v in options.items() if own.get(k) != v)
 
 
 def _cell(section: Section | None, series: str, difficulty: float) -> dict[str, Any] | None:

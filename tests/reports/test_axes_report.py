@@ -76,9 +76,11 @@ def test_an_axis_tested_later_has_its_options_beside_what_the_network_was_traine
 
     rewrite(tmp_path, again)
     for run in [*(tmp_path / "runs").iterdir()]:
+        plain = json.loads((run / "spec.json").read_text()) | {"task_options": {"canvas": 15}}
+        (run / "spec.json").write_text(json.dumps(plain))
         copied = shutil.copytree(run, run.with_name(f"{run.name}-again"))
         spec = json.loads((run / "spec.json").read_text())
-        spec["evaluation"] = {"axes": {"offset": {"offset": 1}}}
+        spec["evaluation"] = {"axes": {"offset": {"canvas": 15, "offset": 1}}}
         (copied / "spec.json").write_text(json.dumps(spec))
         result = json.loads((run / "result.json").read_text())
         result |= {"run_id": copied.name, "trained_as": run.name, "titles": {"task": "Mazes"}}
