@@ -44,6 +44,7 @@ TABLES = {
     "own": "[our claims](../results/own/README.md)",
     "rivals/digits": OF_RIVALS,
     "rivals/pathfinder": OF_RIVALS,
+    "rivals/chess": OF_RIVALS,
 }
 RIVALS = {"sums": "prefix_sums", "mazes": "maze"}
 #: Tasks and presets at which networks are counted.
