@@ -59,11 +59,7 @@ DEFAULT_TASKS = ("maze", "prefix_sums")
 DEFAULT_PARADIGMS = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18")
 #: What papers compared on a task, where that is something else.
 USUAL_PARADIGMS = {
-    # DT-nets stay at chance on drawings with ends of their own.
-    **dict.fromkeys(
-        ("pathfinder", "cabc"),
-        ("gabor:dt_net_recall", "gabor:feed_forward_recall", "narrow_resnet18", "hgru"),
-    ),
+    **dict.fromkeys(("pathfinder", "cabc"), (*DEFAULT_PARADIGMS, "hgru")),
     **dict.fromkeys(
         ("cifar10", "svhn", "emnist", "digits"),
         ("recurrent_resnet_bn", "resnet_bn"),
@@ -71,9 +67,18 @@ USUAL_PARADIGMS = {
 }
 
 
+#: Where drawings alone are asked for: with ends of their own DT-nets stay at chance on them. With
+#: other tasks, which need no such ends, networks come as they are.
+ON_DRAWINGS = ("gabor:dt_net_recall", "gabor:feed_forward_recall", "narrow_resnet18", "hgru")
+DRAWINGS = {"pathfinder", "cabc"}
+
+
 def default_paradigms(tasks: Iterable[str]) -> tuple[str, ...]:
     """The paradigms of a study of these tasks when none are named: each runs on all of the
     tasks."""
+    tasks = tuple(tasks)
+    if tasks and DRAWINGS.issuperset(tasks):
+        return ON_DRAWINGS
     usual = (USUAL_PARADIGMS.get(task, DEFAULT_PARADIGMS) for task in tasks)
     return tuple(dict.fromkeys(name for names in usual for name in names))
 

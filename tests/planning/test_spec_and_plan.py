@@ -221,9 +221,10 @@ def test_every_task_that_brings_its_data_can_be_planned_as_it_stands(task, prese
 
 def test_a_study_has_the_paradigms_that_papers_compared_on_any_of_its_tasks():
     assert default_paradigms(["maze"]) == DEFAULT_PARADIGMS
-    several = default_paradigms(["pathfinder", "maze"])
-    assert several[:4] == default_paradigms(["pathfinder"])
-    assert set(several[4:]) == set(DEFAULT_PARADIGMS) - {"narrow_resnet18"}
+    assert default_paradigms(["pathfinder", "maze"]) == (*DEFAULT_PARADIGMS, "hgru")
+    alone = default_paradigms(["pathfinder", "cabc"])
+    assert alone == default_paradigms(["cabc"])
+    assert [name.removeprefix("gabor:") for name in alone] == [*DEFAULT_PARADIGMS, "hgru"]
 
 
 @pytest.mark.parametrize("part", [TrainSpec, EvaluationSpec])
