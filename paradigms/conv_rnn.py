@@ -150,14 +150,17 @@ class ConvRNN(Paradigm):
         return reach(self.head)
 
     def encode(self, x: Tensor) -> State:
-        return State(self._hidden((self.stem(x),) * self.cell.parts))
+        return self._first(self.stem(x))
 
     def context(self, x: Tensor) -> Tensor:
         return self.drive(self.stem(x))
 
     def begin(self, x: Tensor) -> tuple[State, Any]:
         seen = self.stem(x)
-        return State(self._hidden((seen,) * self.cell.parts)), self.drive(seen)
+        return self._first(seen), self.drive(seen)
+
+    def _first(self, seen: Tensor) -> State:
+        return State(self._hidden((seen,) * self.cell.parts))
 
     def advance(self, state: State, context: Any) -> State:
         parts = state.hidden if isinstance(state.hidden, tuple) else (state.hidden,)

@@ -19,8 +19,10 @@ from paradigms.hgru.net import GlobalReadout, SiteReadout, Stem
 from paradigms.layers import channels_last
 
 #: What each site says to the readout: that it is on a contour that answers yes, or no.
-SAID = 2
+SITE_OUTPUTS = 2
 FILTERS = 32
+#: What is the inner network's own.
+OF_INNER = ("train_iterations", "max_iterations", "over_positions", "progressive", "same_from")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Maps:
     in_channels: int
     spatial_dims: int
     size: tuple[int, ...] | None
-    outputs: int = SAID
+    outputs: int = SITE_OUTPUTS
     dense: bool = True
 
 
@@ -60,10 +62,9 @@ class Gabor(Paradigm):
         dims = spec.spatial_dims
         self.stem = Stem(dims, spec.in_channels, filters, shrink)
         self.inner = inner
-        self.head = (SiteReadout if spec.dense else GlobalReadout)(dims, SAID, spec.outputs)
-        for name in ("train_iterations", "max_iterations", "over_positions", "progressive"):
+        self.head = (SiteReadout if spec.dense else GlobalReadout)(dims, SITE_OUTPUTS, spec.outputs)
+        for name in OF_INNER:
             setattr(self, name, getattr(inner, name))
-        self.same_from = inner.same_from
         self.recurrent_parts = tuple(f"inner.{name}" for name in inner.recurrent_parts)
 
     def encode(self, x: Tensor) -> State:

@@ -220,21 +220,14 @@ class Pathfinder(ContourTask):
     ) -> None:
         drawn: dict[str, Any] = {"size": size, "canvas": canvas, "border": border, "start": start}
         drawn |= {"distractors": distractors, "contrast": contrast, "continuity": continuity}
-        drawn |= {"segmentation": segmentation, "reduction": reduction, "flips": flips}
+        drawn |= {"matched": matched, "segmentation": segmentation}
+        drawn |= {"reduction": reduction, "flips": flips}
         self._drawn = {k: v for k, v in drawn.items() if v != _DEFAULTS[k].default}
         if data_dir is not None:
             canvas, border = 4096, None  # the files have their own: any size may be right
         super().__init__(size, canvas, reduction, flips)
         if data_dir is not None:
-            made = {
-                "start": start is not None,
-                "distractors": distractors is not None,
-                "contrast": contrast != 1.0,
-                "continuity": continuity != 1.8,
-                "matched": matched,
-                "segmentation": segmentation,
-            }
-            only_for_made("pathfinder", made)
+            only_for_made("pathfinder", {name: name in self._drawn for name in _MADE})
             self.files = ContourFiles(
                 "pathfinder",
                 data_dir,
@@ -279,7 +272,8 @@ class Pathfinder(ContourTask):
         """Drawings in which the distance of the discs tells nothing, and the usual ones."""
         if self.files:
             return {}
-        return {"plain": self._drawn, "matched": {**self._drawn, "matched": True}}
+        plain = {k: v for k, v in self._drawn.items() if k != "matched"}
+        return {"plain": plain, "matched": plain | {"matched": True}}
 
     def check_difficulty(self, difficulty: Difficulty) -> None:
         if self.files:
@@ -373,4 +367,6 @@ class Pathfinder(ContourTask):
         return images, PathfinderRecord(paddles, owner, discs, labels, chosen, problems)
 
 
+#: Options that say how problems are made, which files leave no room for.
+_MADE = ("start", "distractors", "contrast", "continuity", "matched", "segmentation")
 _DEFAULTS = inspect.signature(Pathfinder.__init__).parameters

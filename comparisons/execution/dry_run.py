@@ -37,8 +37,8 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
         if part is None:
             continue
         stored = {s.run_id for s in part.runs if RunFolder(folder, s).complete}
-        left_over = [s for s in part.runs if s.run_id not in stored]
-        trained = {s.run_id for s in left_over if RunFolder(folder, s).trained}
+        left = [s for s in part.runs if s.run_id not in stored]
+        trained = {s.run_id for s in left if RunFolder(folder, s).trained}
         with company(0 if torch.cuda.is_available() else count - 1):
             estimated = estimate(
                 part.runs,
@@ -57,9 +57,8 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
         for line in part.matched:
             console.print(f"matched: {line}", markup=False, soft_wrap=True)
         console.print(_table(part.runs, folder, stored, trained, estimated))
-        left = [estimated.seconds[s.run_id] for s in left_over]
-        flops = sum(estimated.flops[s.run_id] for s in left_over)
-        took = wall_seconds(left, number)
+        flops = sum(estimated.flops[s.run_id] for s in left)
+        took = wall_seconds([estimated.seconds[s.run_id] for s in left], number)
         total += took
         console.print(
             f"to do: {counted(len(left), what)} of {len(part.runs)}, {flops:.2g} FLOPs, about "
@@ -123,7 +122,7 @@ def _table(
         groups.setdefault(replace(spec, seed=0).run_id, []).append(spec)
     for group in groups.values():
         first = group[0]
-        left = next((spec for spec in group if spec.run_id not in stored), first)
+        shown = next((spec for spec in group if spec.run_id not in stored), first)
         done = sum(spec.run_id in stored for spec in group)
         begun = sum(RunFolder(out, s).begun for s in group if s.run_id not in stored | trained)
         states = [f"{done} of {len(group)}" if len(group) > 1 else "yes"] if done else []
@@ -135,8 +134,8 @@ def _table(
             f"{first.train_samples:,}",
             ",".join(str(spec.seed) for spec in group),
             f"{first.train.total_steps:,}",
-            f"{estimated.flops[left.run_id]:.1e}",
-            f"{estimated.seconds[left.run_id] / 60:.1f}",
+            f"{estimated.flops[shown.run_id]:.1e}",
+            f"{estimated.seconds[shown.run_id] / 60:.1f}",
             ", ".join(states) or "no",
         )
     if any(len(group) > 1 for group in groups.values()):

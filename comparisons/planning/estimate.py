@@ -153,9 +153,10 @@ def estimate(
     by_kind: dict[tuple[str, bool], Load] = {}  # of runs that differ in their seeds alone
     loads = {}
     for spec in runs:
-        alike = replace(spec, seed=0).run_id, spec.run_id in trained
+        tests_alone = spec.run_id in trained
+        alike = replace(spec, seed=0).run_id, tests_alone
         if alike not in by_kind:
-            by_kind[alike] = load_of(spec, tests, alike[1])
+            by_kind[alike] = load_of(spec, tests, tests_alone)
         loads[spec.run_id] = by_kind[alike]
     flops = {name: load.flops for name, load in loads.items()}
     left = sum(f for name, f in flops.items() if name not in done)

@@ -57,27 +57,25 @@ LIKE = {"standard": "quick"}
 
 DEFAULT_TASKS = ("maze", "prefix_sums")
 DEFAULT_PARADIGMS = ("dt_net_recall", "feed_forward_recall", "narrow_resnet18")
+DRAWINGS = ("pathfinder", "cabc")
 #: What papers compared on a task, where that is something else.
 USUAL_PARADIGMS = {
-    **dict.fromkeys(("pathfinder", "cabc"), (*DEFAULT_PARADIGMS, "hgru")),
+    **dict.fromkeys(DRAWINGS, (*DEFAULT_PARADIGMS, "hgru")),
     **dict.fromkeys(
         ("cifar10", "svhn", "emnist", "digits"),
         ("recurrent_resnet_bn", "resnet_bn"),
     ),
 }
-
-
 #: Where drawings alone are asked for: with ends of their own DT-nets stay at chance on them. With
 #: other tasks, which need no such ends, networks come as they are.
 ON_DRAWINGS = ("gabor:dt_net_recall", "gabor:feed_forward_recall", "narrow_resnet18", "hgru")
-DRAWINGS = {"pathfinder", "cabc"}
 
 
 def default_paradigms(tasks: Iterable[str]) -> tuple[str, ...]:
     """The paradigms of a study of these tasks when none are named: each runs on all of the
     tasks."""
     tasks = tuple(tasks)
-    if tasks and DRAWINGS.issuperset(tasks):
+    if tasks and set(tasks) <= set(DRAWINGS):
         return ON_DRAWINGS
     usual = (USUAL_PARADIGMS.get(task, DEFAULT_PARADIGMS) for task in tasks)
     return tuple(dict.fromkeys(name for names in usual for name in names))

@@ -10,7 +10,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from reports.figures.figure_model import MOST_BANDS, Axis, Figure, Line, Panel, short
+from reports.figures.figure_model import MAX_BANDS, Axis, Figure, Line, Panel, short
 from reports.figures.names import HEIGHT, Name, named_panels, placed
 from reports.figures.styles import MARKERS, Style
 from reports.read.formats import human, points
@@ -235,7 +235,7 @@ def _kind(panel: Panel) -> str:
     """The attributes by which style and script know what to do with a panel."""
     if not panel.crowded:
         return 'class="static"'
-    return f'class="static crowded" data-most="{MOST_BANDS}"'
+    return f'class="static crowded" data-most="{MAX_BANDS}"'
 
 
 def _clear(panel: Panel, x: _Scale, ends: tuple[float, float]) -> float:

@@ -36,7 +36,7 @@ def percent_axis(label: str) -> Axis:
 
 
 SOLVED = percent_axis("problems solved entirely (%)")
-MOST_BANDS = 6  # lines of a panel whose bands can be told apart
+MAX_BANDS = 6  # lines of a panel whose bands can be told apart
 
 
 def iterations_axis(
@@ -97,7 +97,7 @@ class Panel:
     @property
     def crowded(self) -> bool:
         """Whether there are so many lines that bands around them would hide one another."""
-        return len(self.lines) > MOST_BANDS
+        return len(self.lines) > MAX_BANDS
 
     @property
     def seen_marks(self) -> list[tuple[str, float, str]]:

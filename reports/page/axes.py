@@ -15,19 +15,26 @@ from reports.read.series import titles_of
 from reports.read.stored import part_of
 
 
-def axes_parts(records: Records, styles: dict[str, Style]) -> list[dict[str, Any]]:
+def axes_parts(
+    records: Records, shown: list[Section], styles: dict[str, Style]
+) -> list[dict[str, Any]]:
     """What the page shows, a task each: its axes with their options, and a group of rows for each
     network, of one section or several; nothing where no network was tested so."""
     if records.axes.empty:
         return []
+    usual = {section.name: section for section in shown}
     return [
-        _part(str(task), rows, records, styles) | {"id": f"axes-{place}"}
+        _part(str(task), rows, records, usual, styles) | {"id": f"axes-{place}"}
         for place, (task, rows) in enumerate(records.axes.groupby("task", sort=False))
     ]
 
 
 def _part(
-    task: str, rows: pd.DataFrame, records: Records, styles: dict[str, Style]
+    task: str,
+    rows: pd.DataFrame,
+    records: Records,
+    usual: dict[str, Section],
+    styles: dict[str, Style],
 ) -> dict[str, Any]:
     runs = [records.runs[r] for r in rows["run_id"].unique() if r in records.runs]
     own = part_of(runs[0].spec, "task_options") if runs else {}
@@ -44,7 +51,6 @@ def _part(
     }
     owners = rows.drop_duplicates(["section", "series"])[["section", "series"]]
     several = owners["section"].nunique() > 1
-    usual = {section.name: section for section in sections(records.rows)}
     groups = []
     for section, series in owners.itertuples(index=False):
         here = {name: found[section] for name, found in by_axis.items() if section in found}

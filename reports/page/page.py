@@ -64,7 +64,7 @@ def render(records: Records) -> str:
         places = {s.task: f"t{i}" for i, s in reversed(list(enumerate(detailed)))}
         own = [_about(s, records, styles, places[s.task]) for s in shown]
     parts = [part | _answered(s) for s, part in zip(shown, own, strict=True)]
-    axes, search = axes_parts(records, styles), search_table(records.folder, notes)
+    axes, search = axes_parts(records, shown, styles), search_table(records.folder, notes)
     for beside in [part["beside"] for part in parts if part["beside"]][:1]:
         beside["first"] = True  # it stands at the top of the page
     mapped = [part for part in parts if part["map"]]

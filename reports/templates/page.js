@@ -35,13 +35,12 @@
   const picked = document.createElementNS(drawing, "circle");
   picked.setAttribute("class", "picked"); picked.setAttribute("r", 8);
 
-  const crowds = [...document.querySelectorAll("svg[data-most]")];
   // In a crowded picture the line pointed at stands out, with its band.
   function single(svg, line) {
     svg.classList.toggle("pointing", Boolean(line));
     for (const part of svg.querySelectorAll("g[data-series]")) part.classList.toggle("near", Boolean(line) && +part.dataset.series === line.s);
   }
-  function forget() { tip.hidden = true; picked.remove(); crowds.forEach((svg) => single(svg, null)); }
+  function forget() { tip.hidden = true; picked.remove(); document.querySelectorAll("svg.pointing").forEach((svg) => single(svg, null)); }
   for (const box of document.querySelectorAll(".plot")) {
     const svg = box.querySelector("svg"), panel = data.figures[box.dataset.figure].panels[+box.dataset.panel];
     const spots = panel.lines.flatMap((line) => line.x.map((v, i) => ({ line, i, x: along(panel.x, v), y: along(panel.y, line.y[i]) })));
@@ -102,7 +101,7 @@
       else part.classList.toggle("off", off), refresh(part);
     }
     forget();
-    for (const svg of crowds) {
+    for (const svg of document.querySelectorAll("svg[data-most]")) {
       const shown = [...svg.querySelectorAll("g[data-series]")].filter((part) => part.style.display !== "none");
       svg.classList.toggle("crowded", shown.length > +svg.dataset.most);
     }

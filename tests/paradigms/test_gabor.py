@@ -9,7 +9,7 @@ from comparisons.testing.cost import count_cost
 from foundations.errors import Unsuitable
 from paradigms import build_paradigm, paradigm_options, paradigm_recipe, paradigm_title
 from paradigms.base import count_parameters
-from paradigms.gabor import SAID, maps_of
+from paradigms.gabor import SITE_OUTPUTS, maps_of
 from paradigms.hgru.net import GlobalReadout, Stem
 from tasks.base import TaskSpec
 
@@ -34,7 +34,7 @@ def test_it_is_the_network_with_its_weights_and_iterations_and_the_two_ends(inne
     model = made(inner)
     options = paradigm_recipe(f"gabor:{inner}", "quick", CONTOUR).get("options", {})
     alone = build_paradigm(inner, maps_of(CONTOUR, 32, 4), **options)
-    ends = count_parameters(Stem(2, 1, 32, 4)) + count_parameters(GlobalReadout(2, SAID, 1))
+    ends = count_parameters(Stem(2, 1, 32, 4)) + count_parameters(GlobalReadout(2, SITE_OUTPUTS, 1))
     assert count_parameters(model) == count_parameters(alone) + ends
     for name in ("train_iterations", "max_iterations", "progressive", "over_positions"):
         assert getattr(model, name) == getattr(alone, name)
@@ -51,7 +51,7 @@ def test_an_answer_is_the_inner_networks_on_the_stems_maps_read_by_the_maximum(i
         maps = model.stem(x)
         assert maps.shape == (3, 32, 16, 16)
         sites = model.inner(maps)
-        assert sites.shape == (3, SAID, 16, 16)
+        assert sites.shape == (3, SITE_OUTPUTS, 16, 16)
         torch.testing.assert_close(model(x), model.head(sites))
         # What one site says decides.
         loud = sites.clone()

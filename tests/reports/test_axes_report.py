@@ -46,7 +46,7 @@ def test_axes_are_one_table_and_change_no_other(tested):
         assert now.cells == then.cells
     records = load_records(out)
     styles = {name: Style(i) for i, name in enumerate(records.rows["series"].unique())}
-    (part,) = axes_parts(records, styles)
+    (part,) = axes_parts(records, sections_of(out), styles)
     assert [axis["name"] for axis in part["axes"]] == list(AXES)
     assert part["axes"][1]["options"] == "loops=0.1, ties=redrawn"
     (section,) = [s for s in sections_of(out) if s.task == "maze"]
@@ -86,7 +86,7 @@ def test_an_axis_tested_later_has_its_options_beside_what_the_network_was_traine
         result |= {"run_id": copied.name, "trained_as": run.name, "titles": {"task": "Mazes"}}
         (copied / "result.json").write_text(json.dumps(result))
     records = load_records(tmp_path)
-    (part,) = axes_parts(records, {})
+    (part,) = axes_parts(records, sections_of(tmp_path), {})
     assert part["axes"] == [{"name": "offset", "options": "offset=1"}]
     (group,) = part["groups"]
     (row,) = group["rows"]
@@ -98,7 +98,7 @@ def test_an_axis_tested_later_has_its_options_beside_what_the_network_was_traine
 
 def test_a_page_without_such_tests_has_no_such_table(tmp_path):
     make_records(tmp_path)
-    assert axes_parts(load_records(tmp_path), {}) == []
+    assert axes_parts(load_records(tmp_path), sections_of(tmp_path), {}) == []
     assert "Other axes" not in page_of(tmp_path)
 
 
@@ -106,6 +106,6 @@ def test_axes_that_a_spec_does_not_tell_of_are_shown_all_the_same(tested):
     out, _ = tested
     for path in (out / "runs").glob("*/spec.json"):
         path.unlink()
-    (part,) = axes_parts(load_records(out), {})
+    (part,) = axes_parts(load_records(out), sections_of(out), {})
     assert {axis["name"] for axis in part["axes"]} == set(AXES)
     assert table_of(out)["test_task"].str.contains(":").any()

@@ -11,7 +11,7 @@ from made_records import make_records, page_of, rewrite
 
 from reports.figures.drawing import figure_svgs
 from reports.figures.figure_model import (
-    MOST_BANDS,
+    MAX_BANDS,
     SOLVED,
     Axis,
     Figure,
@@ -86,7 +86,7 @@ def crowd(out, networks):
 
 
 def test_few_lines_keep_their_bands_and_a_crowd_says_whose_are_seen(tmp_path):
-    few, many = (page_of(crowd(tmp_path / str(n), n)) for n in (MOST_BANDS, MOST_BANDS + 1))
+    few, many = (page_of(crowd(tmp_path / str(n), n)) for n in (MAX_BANDS, MAX_BANDS + 1))
     assert "Bands are 95" in few
     assert "crowded" not in re.sub(r"<(style|script)>.*?</\1>", "", few, flags=re.DOTALL)
     assert "Bands, of the line pointed at, are 95" in many
@@ -113,9 +113,9 @@ svg.closest('.plot').dispatchEvent(new PointerEvent(arguments[1],
 def test_in_a_crowd_the_line_pointed_at_alone_has_its_band(browser, tmp_path):
     from reports import build_report
 
-    open_page(browser, build_report(crowd(tmp_path, MOST_BANDS + 2)), 1280)
+    open_page(browser, build_report(crowd(tmp_path, MAX_BANDS + 2)), 1280)
     resting = browser.execute_script(_BANDS)
-    assert len(resting) == MOST_BANDS + 2
+    assert len(resting) == MAX_BANDS + 2
     assert all(band == 0 and line == 1 for _, band, line in resting)
     browser.execute_script(_POINT, 3, "pointermove")
     pointed = browser.execute_script(_BANDS)
@@ -126,5 +126,5 @@ def test_in_a_crowd_the_line_pointed_at_alone_has_its_band(browser, tmp_path):
     for series in (0, 1):
         browser.execute_script(f"document.querySelector('[data-toggle=\"{series}\"]').click()")
     left = browser.execute_script(_BANDS)
-    assert len(left) == MOST_BANDS
+    assert len(left) == MAX_BANDS
     assert all(band > 0 for _, band, _ in left), "no crowd any more"
