@@ -27,6 +27,7 @@ from tasks.contour_files import (
 )
 from tasks.contours import PAPER_TRAINING, ContourTask, check_whole
 from tasks.drawing import pack_rows, paint_max, reduce_into, words_across
+from tasks.mixing import Mixture
 from tasks.paddles import (
     DISC_HALF,
     HALF,
@@ -166,7 +167,8 @@ class Pathfinder(ContourTask):
     are not: a classifier on this distance alone is right on 89, 86 and 73 % at lengths 6, 9 and
     14); with `matched` only drawings are used in which both answers would put the discs equally far
     apart, to half a pixel. segmentation: a dense form with one disc: mark the path it lies on
-    (class 1) among all ink (the mask). reduction, flips: see `ContourTask`.
+    (class 1) among all ink (the mask). reduction, flips: see `ContourTask`. mix: "all" or
+    "plain+matched" for drawings of both kinds in equal shares.
 
     data_dir: a folder of published pictures to use in place of drawings (see
     `tasks.contour_files`). `size` is then at most their side; canvas and border, which presets set,
@@ -215,6 +217,7 @@ class Pathfinder(ContourTask):
         segmentation: bool = False,
         reduction: str = "nearest",
         flips: bool = False,
+        mix: str = "",
         data_dir: str | None = None,
         test_all: bool = False,
     ) -> None:
@@ -227,7 +230,8 @@ class Pathfinder(ContourTask):
             canvas, border = 4096, None  # the files have their own: any size may be right
         super().__init__(size, canvas, reduction, flips)
         if data_dir is not None:
-            only_for_made("pathfinder", {name: name in self._drawn for name in _MADE})
+            given = {name: name in self._drawn for name in _MADE} | {"mix": bool(mix)}
+            only_for_made("pathfinder", given)
             self.files = ContourFiles(
                 "pathfinder",
                 data_dir,
@@ -267,6 +271,9 @@ class Pathfinder(ContourTask):
             difficulty_label="path length",
             answers=() if self.segmentation else ("different paths", "same path"),
         )
+        if mix and self.matched:
+            raise ValueError("pathfinder mix names the axes itself: leave out matched")
+        self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
 
     def axes(self) -> dict[str, dict[str, Any]]:
         """Drawings in which the distance of the discs tells nothing, and the usual ones."""
@@ -317,6 +324,8 @@ class Pathfinder(ContourTask):
         length, count = int(difficulty), len(indices)
         if self.files:
             return self.files.make(length, indices, seed, split)
+        if self._mixture:
+            return self._mixture.make(length, indices, seed, split)
         x = np.empty((count, self.size, self.size), np.float32)
         dense = (count, self.size, self.size) if self.segmentation else (0, 0, 0)
         labels, targets = np.empty(count, np.int64), np.empty(dense, np.int64)
@@ -349,6 +358,8 @@ class Pathfinder(ContourTask):
         Returns uint8 [n, canvas, canvas] and the record. ValueError where the paths do not fit.
         """
         self.check_drawn()
+        if self._mixture:
+            raise ValueError("pathfinder mix has drawings of several axes: ask one of them")
         self.check_difficulty(difficulty)
         length = int(difficulty)
         scene, problems = self._scene(length), self.numbers(length, indices, seed, split)

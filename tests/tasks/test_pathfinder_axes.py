@@ -30,3 +30,27 @@ def test_a_study_along_the_axes_tests_on_the_drawings_it_was_not_trained_on():
     assert other.label == "pathfinder:matched"
     assert other.options == QUICK | {"matched": True}
     assert other.difficulties == (6, 9, 14)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"mix": "all", "matched": True}, "leave out matched"),
+        ({"mix": "match"}, "unknown axis of pathfinder to mix 'match'; known: matched, plain, all"),
+    ],
+)
+def test_a_mixture_that_makes_no_sense_is_refused(options, words):
+    with pytest.raises(ValueError, match=words):
+        load_task("pathfinder", **options)
+
+
+def test_drawings_of_a_mixture_are_asked_of_its_axes():
+    task = load_task("pathfinder", mix="all", **QUICK)
+    with pytest.raises(ValueError, match="ask one of them"):
+        task.draw_with_record(6, range(2))
+
+
+def test_a_mixture_has_the_dense_form_too():
+    batch = load_task("pathfinder", mix="all", segmentation=True, **QUICK).sample(6, 8)
+    assert batch.targets.shape == batch.mask.shape == (8, 64, 64)
+    assert (batch.targets <= batch.mask).all()
