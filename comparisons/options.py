@@ -301,7 +301,7 @@ def _instead_of_training(group: argparse._ArgumentGroup) -> None:
         action="store_true",
         help=(
             "the runs, which of them are stored, their FLOPs and an estimate of minutes from a"
-            " measurement of about two seconds, or, with --until-decided, what the next look at"
+            " measurement of seconds, or, with --until-decided, what the next look at"
             " each claim takes; nothing is trained or written"
         ),
     )

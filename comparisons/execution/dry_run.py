@@ -69,7 +69,7 @@ def dry_run(plan: Plan, out: Path, trials: Plan | None, distribute: str, workers
     if trials:
         console.print(f"in all: about {duration(total)}")
     console.print(
-        "Estimated from a measurement of about two seconds; training that stops early takes less."
+        "Estimated from a measurement of seconds; training that stops early takes less."
         " Nothing was trained or written.",
         soft_wrap=True,
     )

@@ -1,4 +1,5 @@
-"""What a plan costs, before it is run: FLOPs, and seconds from a measurement of about two.
+"""What a plan costs, before it is run: FLOPs, and seconds from a measurement of about two, of days
+somewhat longer.
 
 Estimates are of all training steps: training that stops early takes less.
 """
@@ -32,6 +33,9 @@ from tasks import load_task
 from tasks.base import Difficulty, Task
 
 BUDGET_SECONDS = 2.0
+#: Of what a plan is thought to take, what measuring it may take beyond that: in a plan of days more
+#: kinds of runs are timed.
+SHARE = 1e-4
 #: Work that is over before a measurement of it would be.
 SMALL_FLOPS = 2e10
 #: FLOPs a second where nothing was measured: of a core, so that an estimate is rather too long.
@@ -172,17 +176,24 @@ def estimate(
     todo = sorted((k for k in kinds if weights[k]), key=lambda k: -weights[k])
     paces: dict[str, Pace] = {}
     began = time.perf_counter()
+
+    def seconds() -> dict[str, float]:
+        return {
+            spec.run_id: _nearest(kinds, kind, paces, spec).seconds(loads[spec.run_id])
+            for kind, group in kinds.items()
+            for spec in group
+        }
+
     for place, kind in enumerate(todo):
-        rest = budget - (time.perf_counter() - began)
-        if place and rest <= 0:
-            break
-        paces[kind] = measure(kinds[kind][0], device, together, rest / (len(todo) - place))
-    seconds = {
-        spec.run_id: _nearest(kinds, kind, paces, spec).seconds(loads[spec.run_id])
-        for kind, group in kinds.items()
-        for spec in group
-    }
-    return Estimate(flops, seconds, True)
+        spent = time.perf_counter() - began
+        if place and spent >= budget:
+            left_of = (took for name, took in seconds().items() if name not in done)
+            budget = max(budget, SHARE * sum(left_of))
+            if spent >= budget:
+                break
+        rest = (budget - spent) / (len(todo) - place)
+        paces[kind] = measure(kinds[kind][0], device, together, rest)
+    return Estimate(flops, seconds(), True)
 
 
 def kind_of(spec: RunSpec) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import itertools
 import json
 import os
 import re
@@ -27,7 +28,8 @@ from comparisons.execution.closing import results_table
 from comparisons.execution.progress import Screen
 from comparisons.listing import listing
 from comparisons.options import parse_settings
-from comparisons.planning.estimate import Estimate, company, estimate, load_of, wall_seconds
+from comparisons.planning import estimate as estimating
+from comparisons.planning.estimate import Estimate, Pace, company, estimate, load_of, wall_seconds
 from comparisons.planning.plan import Request, make_plan
 from comparisons.storage.leases import MARKER
 from comparisons.storage.run_folder import RunFolder
@@ -402,6 +404,24 @@ def test_what_is_alike_is_measured_once_and_what_there_is_no_time_for_goes_by_fl
     assert max(pace) < 1.5 * min(pace)
     first, other = (s for s in plan.runs if s.paradigm == "dt_net")
     assert found.seconds[first.run_id] == found.seconds[other.run_id]
+
+
+@pytest.mark.parametrize(("speed", "timed"), [(1e-10, 1), (1.0, 4)])
+def test_of_a_plan_of_days_more_kinds_of_runs_are_timed(monkeypatch, speed, timed):
+    measured = []
+    clock = itertools.count()
+
+    def measure(spec, *_):
+        measured.append(spec.paradigm)
+        return Pace(speed, speed, 0.0)
+
+    monkeypatch.setattr(estimating, "measure", measure)
+    monkeypatch.setattr(estimating.time, "perf_counter", lambda: float(next(clock)))
+    names = ("dt_net", "dt_net_recall", "feed_forward", "feed_forward_recall")
+    plan = make_plan(Request(("prefix_sums",), names, "smoke", (0, 1)))
+    found = estimate(plan.runs, torch.device("cpu"), always=True, budget=2.0)
+    assert len(measured) == timed
+    assert all(seconds > 0 for seconds in found.seconds.values())
 
 
 def test_workers_take_up_runs_one_after_the_other():
