@@ -97,7 +97,7 @@ def reach(sections: Sequence[Section], key: str) -> Figure | None:
         f"The difficulty of which half is solved (from chance: half of the way), over the trained"
         f" one; networks answer after {RULES[sections[0].rule]}. Geometric mean over seeds with"
         f" 95\N{NO-BREAK SPACE}% intervals{among}. At the upper line, more than half of the hardest"
-        " tested problems are solved: the true value may lie above. Below 1, less than half of the"
-        " trained ones.",
+        " tested problems are solved: the true value may lie above. At the lower line, half of the"
+        " trained ones or fewer: the true value may lie below.",
         shown,
     )

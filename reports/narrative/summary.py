@@ -108,8 +108,11 @@ def _extrapolates(section: Section, sides: Sides) -> Cell:
     base = max(section.train_difficulties, default=-float("inf"))
     harder = [d for d in section.difficulties if d > base]
     compared = [(d, c) for d in harder if all((c := _best(section, d)).values())]
-    if section.only or not compared:
+    if section.only or not harder:
         return Cell("nothing harder was tested")
+    if not compared:
+        missing = next(k for k in FAMILIES if not any(_best(section, d)[k] for d in harder))
+        return Cell(f"nothing harder was tested of {FAMILIES[missing]} networks")
     half = (1 + section.chance) / 2
     solved = [(d, c) for d, c in compared if max(c[k][0].mean for k in FAMILIES) >= half]
     if not solved:
@@ -178,6 +181,8 @@ def _unnecessary(section: Section, sides: Sides) -> Cell:
         if not all(cells.values()):
             continue
         if cells[False][0].low < section.goal:
+            if not enough and cells[True][0].low < section.goal:
+                return Cell(f"not told: neither is shown to reach {percent(section.goal)}")
             why = "depth fell short"
             break
         if ahead(cells) is True:

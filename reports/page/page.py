@@ -98,6 +98,7 @@ def render(records: Records) -> str:
         notes=notes,
         remarks=records.remarks,
         rule=RULES[rule],
+        table_file=_table_file(records.folder),
         chosen=CHOSEN.get(rule, ""),
         unanswered=unanswered(records),
         draw=lambda figure: _figure_part(figure, styles),
@@ -253,6 +254,12 @@ def _about(section: Section, records: Records, styles: dict[str, Style], prefix:
     }
 
 
+def _table_file(folder: Path) -> str:
+    """The table beside the page; folders of kept records have the Parquet alone."""
+    names = ("results.csv", "results.parquet")
+    return next((name for name in names if (folder / name).exists()), names[0])
+
+
 def _section_part(
     section: Section, records: Records, styles: dict[str, Style], prefix: str, notes: list[str]
 ) -> Part:
@@ -278,6 +285,7 @@ def _section_part(
         "answered_at": "" if home is None else section.place(home),
         "speed": tables.speed_table(section, styles),
         "stopping": tables.stopping_table(section, runs, styles),
+        "stopping_problems": tables.stopping_problems(section, runs),
         "pruning": tables.pruning_table(section, runs, styles),
         "figures": figures,
         "probes": probes,
