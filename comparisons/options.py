@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from comparisons.planning.presets import DEFAULT_PARADIGMS, DEFAULT_TASKS, PRESE
 from foundations import VERSION
 from foundations.command import Parser, whole_number
 from foundations.plugins import add_option
+
+MOST_SEED = 10**10 - 1  # names of runs have room for ten digits
 
 EXAMPLES = """\
 examples:
@@ -77,7 +80,7 @@ def settings_of(options: argparse.Namespace) -> Overrides:
     return parse_settings([*options.set, *axes])
 
 
-def _integers(least: int, what: str) -> Callable[[str], tuple[int, ...]]:
+def _integers(least: int, what: str, most: int = sys.maxsize) -> Callable[[str], tuple[int, ...]]:
     def parse(text: str) -> tuple[int, ...]:
         try:
             values = tuple(int(word) for word in text.split(","))
@@ -87,6 +90,8 @@ def _integers(least: int, what: str) -> Callable[[str], tuple[int, ...]]:
             ) from None
         if any(v < least for v in values):
             raise argparse.ArgumentTypeError(f"{what} must be at least {least}, not {min(values)}")
+        if any(v > most for v in values):
+            raise argparse.ArgumentTypeError(f"{what} must be at most {most}, not {max(values)}")
         return tuple(dict.fromkeys(values))
 
     return parse
@@ -154,7 +159,9 @@ def _what_is_compared(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--preset", default=None, help=f"{'|'.join(PRESETS)} (default quick)")
     group.add_argument(
-        "--seeds", type=_integers(0, "seeds"), help="of initialisation and order, e.g. 0,1,2"
+        "--seeds",
+        type=_integers(0, "seeds", MOST_SEED),
+        help="of initialisation and order, e.g. 0,1,2",
     )
     group.add_argument(
         "--train-samples",

@@ -1,5 +1,5 @@
-"""Aggregates over runs and tasks with intervals that hold for few runs (Agarwal et al. 2021, "Deep
-reinforcement learning at the edge of the statistical precipice"; their library is rliable).
+"""Aggregates over runs and tasks with bootstrap intervals (Agarwal et al. 2021, "Deep reinforcement
+learning at the edge of the statistical precipice"; their library is rliable).
 
 scores: [..., runs, tasks], a score a run and task, in any unit; here shares of solved problems by
 difficulty. What stands before runs and tasks is kept.
@@ -43,8 +43,12 @@ def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Scores:
 def bootstrapped(
     statistic: Callable[..., Any], *scores: ArrayLike, level: float = 0.95, seed: int = 0
 ) -> tuple[Any, Any]:
-    """The interval of `statistic(*scores)` by the stratified bootstrap: runs are drawn again task
-    by task, so that every task keeps its weight; percentiles of `RESAMPLES` draws."""
+    """The interval of `statistic(*scores)` by the bootstrap: whole runs are drawn again, so that
+    every task keeps its weight; percentiles of `RESAMPLES` draws.
+
+    rliable draws task by task, whose runs are trainings of their own there. Here the tasks of a run
+    are difficulties that one network was tested on: drawn apart they would scatter too little.
+    """
     rng = np.random.default_rng(seed)
     found = statistic(*(_drawn_again(_checked(each), rng) for each in scores))
     tail = 50 * (1 - level)
@@ -54,8 +58,7 @@ def bootstrapped(
 
 def _drawn_again(scores: Scores, rng: np.random.Generator) -> Scores:
     """[RESAMPLES, runs, tasks]."""
-    runs, tasks = scores.shape
-    return scores[rng.integers(runs, size=(RESAMPLES, runs, tasks)), np.arange(tasks)]
+    return scores[rng.integers(len(scores), size=(RESAMPLES, len(scores)))]
 
 
 def _flat(scores: ArrayLike) -> Scores:

@@ -313,8 +313,11 @@ def half_solved_at(curve: Mapping[float, float], share: float = 0.5) -> float:
     return float(max(curve))
 
 
-def half_solved(curves: Sequence[Mapping[float, float]], n: int, level: float = 0.95) -> HalfSolved:
-    """d50 over seeds, whose curves are accuracies by difficulty on n shared problems each.
+def half_solved(
+    curves: Sequence[Mapping[float, float]], n: int, level: float = 0.95, chance: float = 0.0
+) -> HalfSolved:
+    """d50 over seeds, whose curves are accuracies by difficulty on n shared problems each, as
+    shares of the way from chance to perfect.
 
     The variance of the mean log d50 is that of the seeds and that of the problems, binomial and
     divided by the square of the mean curve's slope there. ValueError for no curves.
@@ -332,7 +335,8 @@ def half_solved(curves: Sequence[Mapping[float, float]], n: int, level: float = 
         for i in range(len(tested) - 1)
         if averages[i] >= 0.5 > averages[i + 1]
     ]
-    problems = 0.25 / n / slopes[0] ** 2 if slopes else 0.0
+    solved = (1 + chance) / 2  # of all problems, where half of the way is gone
+    problems = solved * (1 - solved) / (1 - chance) ** 2 / n / slopes[0] ** 2 if slopes else 0.0
     spread = Spread(among, problems, seeds - 1)
     half = spread.quantile(level) * spread.deviation if spread.deviation else 0.0
     return HalfSolved(

@@ -84,11 +84,15 @@ class TRM(Paradigm):
         return 0 if isinstance(self.head, (nn.Conv1d, nn.Conv2d)) else None
 
     def encode(self, x: Tensor) -> State:
-        zeros = torch.zeros_like(self.embed(x))
-        return State((zeros, zeros))
+        return self.begin(x)[0]
 
     def context(self, x: Tensor) -> Tensor:
         return self.embed(x)
+
+    def begin(self, x: Tensor) -> tuple[State, Tensor]:
+        embedded = self.embed(x)
+        zeros = torch.zeros_like(embedded)
+        return State((zeros, zeros)), embedded
 
     def advance(self, state: State, context: Any) -> State:
         answer, latent = state.hidden

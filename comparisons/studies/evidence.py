@@ -28,7 +28,8 @@ class RunSelector:
     that a run has, a Sweep for any of several, None for an option left at its default; difficulty:
     tested on, None for the trained one; iterations: at most so many, where the rule has a row for
     several; "trained" for as many as in training, "trained+2" for two more, "trained*1.5" for half
-    as many more. ValueError for iterations with the rule "validated", which chooses them."""
+    as many more (the most recorded up to there). ValueError for iterations with the rule
+    "validated", which chooses them."""
 
     task: str
     paradigm: str
@@ -88,13 +89,15 @@ def _value(spec: RunSpec, group: str, name: str) -> Any:
 class Measured:
     """accuracy by seed; solved: by seed, which problems (bool [n]), where it was kept; n: problems
     a seed; planned: the seeds that the plan has, whether or not they are complete; made: by seed,
-    in what precision, on what machine and by which version."""
+    in what precision, on what machine and by which version; fewer: the iterations of rows that
+    stand for more, which were asked for and not recorded."""
 
     accuracy: dict[int, float]
     solved: dict[int, np.ndarray]
     n: int
     planned: tuple[int, ...]
     made: Mapping[int, str] = field(default_factory=dict)
+    fewer: tuple[int, ...] = ()
 
     @property
     def kinds(self) -> dict[str, list[int]]:
@@ -154,6 +157,7 @@ class Evidence:
         solved: dict[int, np.ndarray] = {}
         made: dict[int, str] = {}
         planned, n = [], 0
+        fewer: set[int] = set()
         for spec, result in self._selected(selector):
             planned.append(spec.seed)
             if result is None:
@@ -167,10 +171,12 @@ class Evidence:
             if row is None:
                 continue
             accuracy[spec.seed], n = float(row["accuracy"]), int(row["n_test"])
+            if _asked(result, selector) not in (None, row.get("iterations")):
+                fewer.add(int(row["iterations"]))
             answers = self._solved(spec, result, selector, row)
             if answers is not None and len(answers) == n:
                 solved[spec.seed] = answers
-        return Measured(accuracy, solved, n, tuple(sorted(planned)), made)
+        return Measured(accuracy, solved, n, tuple(sorted(planned)), made, tuple(sorted(fewer)))
 
     def curves(self, selector: RunSelector) -> dict[int, dict[float, float]]:
         """By seed, accuracy by tested difficulty; runs that were tested on none of them, and
@@ -309,23 +315,25 @@ def _row(result: Result, selector: RunSelector) -> Mapping[str, Any] | None:
     kind, _, name = selector.rule.partition(":")
     if kind in _STORED_APART:
         return _STORED_APART[kind](result, _difficulty(result, selector), name)
-    if result.max_iterations is not None:  # it has one answer, whatever the rule
-        rows, most = _rows(result, selector, "validated"), None
-    else:
-        rows, most = _rows(result, selector, selector.rule), selector.iterations
+    # A feed-forward network has one answer, whatever the rule.
+    rule = selector.rule if result.max_iterations is None else "validated"
+    rows, most = _rows(result, selector, rule), _asked(result, selector)
     if most is not None:
-        at_most = _budget(most, result.train_iterations)
-        rows = [row for row in rows if row["iterations"] <= at_most] or rows
+        rows = [row for row in rows if row["iterations"] <= most]
     return max(rows, key=lambda row: row["iterations"], default=None)
 
 
-def _budget(words: int | str, trained: int) -> float:
-    """So many iterations, from "trained", "trained+2" or "trained*1.5"."""
+def _asked(result: Result, selector: RunSelector) -> int | None:
+    """The iterations that a selector allows a network that can go on, from "trained", "trained+2"
+    or "trained*1.5"; None where any number will do."""
+    words, trained = selector.iterations, result.train_iterations
+    if result.max_iterations is not None or words is None:
+        return None
     if isinstance(words, int):
         return words
     _, _, more = words.partition("+")
     _, _, times = words.partition("*")
-    return trained + int(more) if more else trained * float(times or 1)
+    return trained + int(more) if more else int(trained * float(times or 1))
 
 
 def _recovered(result: Result, difficulty: float, perturbation: str) -> Mapping[str, Any] | None:

@@ -39,6 +39,10 @@ def _needs_less(
         seeds = sorted(set(needs[0]) & set(needs[1]))
         if len(seeds) < FEWEST_SEEDS:
             return Finding(INCONCLUSIVE, rule, (*numbers, "too few runs tell"))
+        # Those that did not learn are no chance loss: a ratio of the others would flatter.
+        both = set(sides[0].planned) & set(sides[1].planned)
+        if silent := sorted(both - set(seeds)):
+            return Finding(INCONCLUSIVE, rule, (*numbers, f"seeds {silent} tell nothing"))
         a, b = (np.array([need[seed][0] for seed in seeds], float) for need in needs)
         logs = np.log(a / b)
         read = float(np.mean(rounding / a**2 + rounding / b**2))

@@ -71,9 +71,11 @@ def _line(selector: RunSelector, side: Measured) -> str:
     low, high = _interval(side, 0.95)
     each = ", ".join(f"{100 * value:.1f}" for _, value in sorted(side.accuracy.items()))
     seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
+    fewer = " or ".join(map(str, side.fewer))
+    short = f"; {fewer} iterations, the most recorded up to there" if fewer else ""
     return (
         f"{selector}: {percent(sum(values) / len(values))} ({100 * low:.1f}–{100 * high:.1f};"
-        f" {seeds}: {each}; {side.n:,} problems){_unlike(side)}"
+        f" {seeds}: {each}; {side.n:,} problems{short}){_unlike(side)}"
     )
 
 

@@ -43,9 +43,12 @@ class Scores:
 
 
 def recorded_iterations(most: int, train_iterations: int) -> list[int]:
-    """Iterations worth a row: every one up to 8, then eight to the octave, the trained number and
-    the last."""
+    """Iterations worth a row: every one up to 8, then eight to the octave, the trained number, up
+    to five more, one and a half and two and a half times as many, at which papers ask for answers,
+    and the last."""
     grid = {round(2 ** (i / 8)) for i in range(8 * 20)}
+    grid |= {train_iterations + more for more in range(1, 6)}
+    grid |= {int(train_iterations * times) for times in (1.5, 2.5)}
     recorded = {i for i in grid if i <= most} | {min(train_iterations, most), most}
     return sorted(i for i in recorded if i >= 1)
 

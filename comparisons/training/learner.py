@@ -35,15 +35,24 @@ from tasks.base import Batch, Task
 
 
 def share_of_sites(batch: Batch) -> Tensor | float:
-    """What this process's mean loss counts for where several share a batch: its sites, as a share
-    of what each has on average. Gradients are averaged over processes as if all had equally many;
-    with this they are those of one process that holds the whole batch."""
+    """What this process's mean loss over sites counts for where several share a batch."""
+    return _share(batch, batch.targets.numel() if batch.mask is None else batch.mask.sum())
+
+
+def share_of_problems(batch: Batch) -> Tensor | float:
+    """What this process's mean over problems counts for where several share a batch."""
+    return _share(batch, len(batch))
+
+
+def _share(batch: Batch, counted: int | Tensor) -> Tensor | float:
+    """What this process has of something, as a share of what each has on average. Gradients are
+    averaged over processes as if all had equally much; with this they are those of one process that
+    holds the whole batch."""
     if not distributed.is_available() or not distributed.is_initialized():
         return 1.0
     processes = distributed.get_world_size()
     if processes == 1:
         return 1.0
-    counted = batch.targets.numel() if batch.mask is None else batch.mask.sum()
     mine = torch.as_tensor(counted, dtype=torch.float32, device=batch.inputs.device)
     total = mine.clone()
     distributed.all_reduce(total)
@@ -169,20 +178,22 @@ class Learner(nn.Module):
     def _halting_loss(self, batch: Batch, x: Tensor, iterations: int) -> Tensor:
         model = cast("Adaptive", self.model)  # it alone halts
         ponder = self.train_spec.ponder
+        share = share_of_problems(batch) if self.shared else 1.0
         with autocast(x.device, self.precision), self._masked_once():
             if self.halts == "act":
                 state = model.run(x, iterations)
-                return self._loss(model.readout(state), batch) + ponder * model.time(state).mean()
+                time = model.time(state).mean() * share
+                return self._loss(model.readout(state), batch) + ponder * time
             losses, chances = [], []
             for state in model.states(x, iterations):
                 logits = model.readout(state)
                 losses.append(self.task.losses(logits, batch, self.label_smoothing))
                 chances.append(model.chance(state))
-            # what is left halts after the last
-            chances[-1] = 1 - torch.stack(chances[:-1]).sum(0) if iterations > 1 else chances[0]
-            shares = torch.stack(chances, 1)
-        expected = (shares * torch.stack(losses, 1)).sum(1)
-        return (expected + ponder * halting_divergence(shares)).mean()
+            before = torch.stack(chances, 1)[:, :-1]
+            left = 1 - before.sum(1, keepdim=True)  # halts after the last
+            halting = torch.cat([before, left], 1)
+        expected = (halting * torch.stack(losses, 1)).sum(1)
+        return (expected + ponder * halting_divergence(halting)).mean() * share
 
     def _implicit_loss(self, batch: Batch, x: Tensor, iterations: int) -> tuple[Tensor, State]:
         found = self._skip(x, iterations)
@@ -219,11 +230,13 @@ class Learner(nn.Module):
             logits = self.model.readout(last)
             beside = disturbance and self.model.run(x, WITH_GRADIENT, disturbance)
         loss = self._loss(logits, batch) / 2
+        share = share_of_problems(batch) if self.shared and (self.settle or self.contract) else 1.0
         if self.settle:
-            loss = loss + self.settle * squared_change(before.parts, last.parts).mean()
+            change = squared_change(before.parts, last.parts).mean()
+            loss = loss + self.settle * change * share
         if disturbance and beside:
             starts, ends = (start.parts, disturbance.parts), (last.parts, beside.parts)
-            loss = loss + self.contract * squared_growth(starts, ends).mean()
+            loss = loss + self.contract * squared_growth(starts, ends).mean() * share
         return loss
 
     def _loss(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -56,7 +56,9 @@ def _line(section: Section, series: str, trained: float) -> Line | None:
         if curves and min(map(len, curves)) > 1:
             count = float(table["n_test"].min())
             n = int(count) if count > 0 else 1  # unknown: as wide as can be
-            found.append((samples, half_solved(curves, n), len(curves), count))
+            found.append(
+                (samples, half_solved(curves, n, chance=section.chance), len(curves), count)
+            )
     if not found:
         return None
     return Line(

@@ -111,8 +111,9 @@ class Section:
         """The table under the page's exit rule."""
         return self.ruled[self.ruled["rule"] == self.rule]
 
-    @property
+    @cached_property
     def series(self) -> list[str]:
+        """The networks, in the order of the table."""
         return list(dict.fromkeys(self.rows["series"]))
 
     @property

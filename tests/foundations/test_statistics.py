@@ -195,3 +195,21 @@ def test_the_difficulty_of_which_half_is_solved():
     more = half_solved(curves, 20)
     assert more.low < found.low
     assert half_solved([{9: 1.0, 21: 0.9}] * 3, 100).beyond == 3
+
+
+@pytest.mark.parametrize("chance", [0.0, 0.5])
+def test_the_interval_of_d50_holds_with_and_without_chance(chance):
+    """Of shares of the way from chance to perfect, which scatter more than accuracies do: told
+    nothing of chance, an interval is half as wide and misses."""
+    generator, n = np.random.default_rng(0), 500
+    truth = {9: 0.95, 13: 0.7, 21: 0.2}
+    value = half_solved_at(truth)
+    held = []
+    for _ in range(400):
+        counts = {d: generator.binomial(n, chance + (1 - chance) * t) for d, t in truth.items()}
+        curve = {d: (c / n - chance) / (1 - chance) for d, c in counts.items()}
+        found = [half_solved([curve] * 3, n, chance=c) for c in (chance, 0.0)]
+        held.append([one.low <= value <= one.high for one in found])
+    aware, unaware = np.mean(held, 0)
+    assert aware > 0.93
+    assert (unaware < 0.93) == (chance > 0)

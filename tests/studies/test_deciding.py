@@ -26,6 +26,7 @@ from comparisons.studies.finding import INCONCLUSIVE, REPRODUCED, Effect, Findin
 from comparisons.studies.verdicts import reaches
 from foundations.files import write_atomically
 from foundations.records.result import Result
+from foundations.statistics import spent_at
 
 
 class Fixed(Costs):
@@ -104,6 +105,18 @@ def test_seeds_are_added_until_claims_are_told_and_none_after(two, tmp_path):
     again = until_decided(names, "quick", 1000, tmp_path, planned, run, FREE, len, len)
     assert not asked
     assert again == stand
+
+
+def test_a_look_spends_its_share_of_the_error_alone(two, tmp_path):
+    planned = planner("quick", {}, None)
+    for look in (3, 5):
+        for spec in planned("close", look)[1]:
+            finish(tmp_path, spec)
+        (standing,) = standings("close", "quick", tmp_path, planned)
+        levels = {part.effect.level for part in standing.finding.each}
+        assert standing.seeds == look
+        assert levels == {1 - spent_at(look)}
+        assert 1 - spent_at(look) > 0.95
 
 
 def test_a_look_that_does_not_fit_the_time_is_not_begun(two, tmp_path):

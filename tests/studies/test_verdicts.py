@@ -47,6 +47,7 @@ from comparisons.studies.verdicts import (
 )
 from foundations.files import write_atomically
 from foundations.records.result import Result
+from foundations.statistics import mean_interval
 
 N = 400
 SMALL = {("paradigm", "width"): 8}
@@ -456,6 +457,44 @@ def test_budgets_are_multiples_of_those_of_training(tmp_path, specs):
 
     assert at(4) == at("trained*0.5") == pytest.approx(0.45)
     assert at("trained") == at("trained+3") == at("trained*2.5") == pytest.approx(0.9)
+
+
+def test_a_row_that_stands_for_more_iterations_says_so(tmp_path, specs):
+    fill(tmp_path, specs, *CLEAR)
+    for iterations, said in (("trained*2", None), ("trained+3", "8 iterations, the most")):
+        one = replace(FIRST, rule="fixed", iterations=iterations)
+        line = judge(reaches(one, 0.9, 0.05), evidence(tmp_path, specs)).numbers[0]
+        assert (said or "the most recorded") in line if said else "the most recorded" not in line
+    none = replace(FIRST, rule="fixed", iterations=2)  # what was recorded took more
+    assert judge(reaches(none, 0.9), evidence(tmp_path, specs)).verdict == NOT_RUN
+
+
+def test_a_ratio_of_those_that_learned_alone_is_not_told(tmp_path, specs):
+    check = saturates_before(SECOND, FIRST)
+    for name, first in (("dt_net_recall", 8), ("dt_net", 4)):
+        for spec in specs[name]:
+            rows = [
+                {"exit_rule": rule, "iterations": i, "test_difficulty": 13, "test_task": "maze",
+                 "accuracy": 1.0 if i >= first else 0.1, "n_test": N}
+                for i, rule in ((2, "fixed"), (4, "fixed"), (8, "fixed"), (8, "validated"))
+            ]  # fmt: skip
+            store(tmp_path, spec, 1.0, rows=rows)
+    assert judge(check, evidence(tmp_path, specs, 5)).verdict == REPRODUCED
+    for spec in specs["dt_net"][3:]:
+        store(tmp_path, spec, 0.0, status="diverged")
+    found = judge(check, evidence(tmp_path, specs, 5))
+    assert found.verdict == INCONCLUSIVE
+    assert "seeds [3, 4] tell nothing" in found.numbers[-1]
+
+
+@pytest.mark.parametrize(("end", "verdict"), [(0, REPRODUCED), (1, NOT_REPRODUCED)])
+def test_a_bound_is_one_sided(tmp_path, specs, end, verdict):
+    """A bar between the bound that holds in 95 of 100 cases and that of the interval that does."""
+    values = [0.86, 0.9, 0.94]
+    fill(tmp_path, specs, values, values)
+    solved = [np.arange(N) < round(value * N) for value in values]
+    bound, wider = (mean_interval(values, N, level, solved)[end] for level in (0.9, 0.95))
+    assert judge(reaches(FIRST, (bound + wider) / 2), evidence(tmp_path, specs)).verdict == verdict
 
 
 def test_how_many_seeds_converge_is_said(tmp_path, specs):

@@ -16,6 +16,7 @@ from comparisons.planning.plan import make_spec
 from comparisons.testing.cost import count_cost
 from comparisons.testing.early_exit import answer_early
 from comparisons.testing.session import Session
+from comparisons.training import learner as training
 from comparisons.training.learner import Learner
 from comparisons.training.objectives import (
     halting_divergence,
@@ -266,6 +267,27 @@ def test_the_loss_of_halting_is_the_one_that_is_documented(halting):
     for gradient, parameter in zip(found, own.parameters(), strict=True):
         torch.testing.assert_close(gradient, parameter.grad, rtol=1e-4, atol=1e-7)
     assert model.unit.bias.grad.abs().max() > 0
+
+
+def test_one_iteration_halts_for_sure():
+    own = learner("adaptive", TrainSpec(ponder=0.3), halting="pondernet", iterations=1)
+    batch = TASK.sample(16, 4)
+    loss = own(batch, 0, 1)
+    (state,) = own.model.states(batch.inputs, 1)
+    torch.testing.assert_close(loss, TASK.loss(own.model.readout(state), batch))
+
+
+@pytest.mark.parametrize("halting", ["act", "pondernet"])
+def test_processes_with_unlike_shares_of_a_batch_have_the_loss_of_the_whole(halting, monkeypatch):
+    own = learner("adaptive", TrainSpec(ponder=0.3), halting=halting)
+    batch = TASK.sample(16, 5)
+    whole = own(batch, 0, 1)
+    own.shared = True
+    monkeypatch.setattr(
+        training, "_share", lambda batch, counted: len(batch) * 2 / 5
+    )  # of strings, sites and problems have the same share
+    parts = [own(batch[part], 0, 1) for part in ([0, 1, 2, 3], [4])]
+    torch.testing.assert_close(sum(parts) / 2, whole)
 
 
 @pytest.mark.parametrize("halting", ["act", "pondernet"])
