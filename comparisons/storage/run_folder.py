@@ -89,6 +89,19 @@ def _whole(folder: Path, spec: str, *stamps: tuple[int, int]) -> bool:
         return False
 
 
+def _training(spec: RunSpec) -> str:
+    """The same for runs that differ in their tests alone; the seed of tests also draws the
+    validation problems."""
+    return canonical(replace(spec, evaluation=EvaluationSpec(seed=spec.evaluation.seed)))
+
+
+@lru_cache(maxsize=4096)
+def _stored(folder: Path, *stamp: int) -> tuple[RunSpec, str]:
+    """The spec of a folder, and its training. stamp: time and size of its spec.json."""
+    spec = read_spec(folder)
+    return spec, _training(spec)
+
+
 class RunFolder:
     """runs/<run_id>/ of a results folder. notes: a line for each file that was found damaged and
     set aside. own_claim: this process's, while it has the run; with one, nothing is written
@@ -199,24 +212,19 @@ class RunFolder:
             save_checkpoint(place, parts, progress, self.check)
 
     def _same_training(self) -> Iterator[RunFolder]:
-        """Complete runs whose spec is this one's but for `evaluation`, whose seed also draws the
-        validation problems."""
-
-        def training(spec: RunSpec) -> str:
-            return canonical(replace(spec, evaluation=EvaluationSpec(seed=spec.evaluation.seed)))
-
+        """Complete runs whose spec is this one's but for `evaluation`."""
+        wanted = _training(self.spec)
         kind = self.path.name.rpartition("-")[0]
         for path in sorted(self.path.parent.glob(f"{kind}-*/result.json")):
             try:
-                spec = read_spec(path.parent)
+                stat = (path.parent / "spec.json").stat()
+                spec, training = _stored(path.parent, stat.st_mtime_ns, stat.st_size)
             except (ValueError, OSError):
                 continue
+            if training != wanted:
+                continue
             other = RunFolder(self.out, spec)
-            if (
-                other.path == path.parent != self.path
-                and training(spec) == training(self.spec)
-                and other.complete
-            ):
+            if other.path == path.parent != self.path and other.complete:
                 yield other
 
     def _why_not_mine(self) -> str | None:
