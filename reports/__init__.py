@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def build_report(out: str | Path) -> Path:
-    """Write OUT/report.html from the records in OUT and return its path.
+def build_report(out: str | Path, page: str | Path | None = None) -> Path:
+    """Write a page, by default OUT/report.html, from the records in OUT and return its path.
 
     The page replaces an older one in one step, so a reader never sees half of it. Raises
     `reports.read.load.NoRecords` (a ValueError) if OUT is missing or holds no records.
@@ -16,4 +16,4 @@ def build_report(out: str | Path) -> Path:
     from reports.read.load import load_records
 
     records = load_records(out)
-    return write_atomically(records.folder / "report.html", render(records))
+    return write_atomically(Path(page or records.folder / "report.html"), render(records))

@@ -34,15 +34,22 @@ def _build(arguments: list[str]) -> int:
     )
     parser.add_argument("out", metavar="OUT", help="a folder that compare.py wrote")
     parser.add_argument(
+        "--page", metavar="FILE", type=writable_file, help="the page (default OUT/report.html)"
+    )
+    parser.add_argument(
         "--figures", metavar="DIR", help="also write every figure there as SVG, PDF and CSV"
     )
     options = parser.parse_args(arguments)
-    page = build_report(options.out)
+    page = build_report(options.out, options.page)
+    from reports.read.load import load_records
+
+    records = load_records(options.out)
+    for note in records.notes:
+        print(f"left out: {note}", file=sys.stderr)
     if options.figures:
         from reports.figures.paper import export_figures
-        from reports.read.load import load_records
 
-        written = export_figures(load_records(options.out), options.figures)
+        written = export_figures(records, options.figures)
         print(f"{len(written)} files in {options.figures}")
     print(f"Report: {page}")
     return 0

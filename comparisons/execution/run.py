@@ -34,13 +34,14 @@ from tasks.base import Task
 
 @dataclass
 class Trained:
-    """The network to be tested, how its training went, the precision that ran, and what pruning
-    did, if any."""
+    """The network to be tested, how its training went, the precision that ran, what pruning did, if
+    any, and how the trainings went that it was pruned by."""
 
     tested: Paradigm
     progress: Progress
     precision: str
     pruned: Pruned | None
+    earlier: tuple[Progress, ...] = ()
 
 
 def build(spec: RunSpec) -> tuple[Task, Paradigm]:
@@ -61,14 +62,18 @@ def trained(
 ) -> Trained:
     """Prune the network if it is to be, and train it unless nothing is left of it."""
     pruned = None
+    earlier: list[Progress] = []
     if model.pruning:
         report({"pruning": model.pruning.criterion})
-        rounds = partial(trained_magnitudes, spec, task, folder, accelerator, report, pause)
+        rounds = partial(
+            trained_magnitudes, spec, task, folder, accelerator, report, pause, earlier
+        )
         pruned = prune(spec, task, model.to(accelerator.device), accelerator.device, rounds)
     if pruned and not pruned.connected:
         progress = Progress(status="collapsed", reason="no answer depends on the input any more")
-        return Trained(model, progress, "fp32", pruned)
-    return Trained(*train_run(spec, task, model, folder, accelerator, report, pause), pruned)
+        return Trained(model, progress, "fp32", pruned, tuple(earlier))
+    own = train_run(spec, task, model, folder, accelerator, report, pause)
+    return Trained(*own, pruned, tuple(earlier))
 
 
 def execute(
@@ -134,6 +139,8 @@ def record_of(
 ) -> Result:
     """What there is to record of a trained run before it is tested."""
     progress, made = done.progress, read_record(folder)
+    cost = train_cost(spec, task, done.tested)
+    trainings = (*done.earlier, progress)
     return Result(
         run_id=spec.run_id,
         task=spec.task,
@@ -150,8 +157,8 @@ def record_of(
         over_positions=done.tested.over_positions,
         difficulty_name=task.spec.difficulty_label,
         chance=task.spec.chance,
-        train_flops=trained_flops(spec, train_cost(spec, task, done.tested), progress),
-        train_seconds=round(progress.seconds, 3),
+        train_flops=sum(trained_flops(spec, cost, one) for one in trainings),
+        train_seconds=round(sum(one.seconds for one in trainings), 3),
         steps=progress.step,
         examples_seen=progress.step * spec.train.batch_size,
         precision=done.precision,
@@ -178,17 +185,20 @@ def trained_magnitudes(
     accelerator: Accelerator,
     report: Callable[[dict[str, Any]], None],
     pause: Pause,
+    earlier: list[Progress],
     number: int,
     model: Paradigm,
 ) -> dict[str, torch.Tensor]:
     """|w| of each masked layer after training for round `number` of iterative magnitude pruning.
 
-    A round has a checkpoint and metrics of its own, so that an interrupted one goes on.
+    A round has a checkpoint and metrics of its own, so that an interrupted one goes on. earlier:
+    what each round took is added to it.
     """
     report({"round": number})
     of_round = folder.of_round(number)
     with untracked(accelerator):
-        tested, _, _ = train_run(spec, task, model, of_round, accelerator, report, pause)
+        tested, progress, _ = train_run(spec, task, model, of_round, accelerator, report, pause)
+    earlier.append(progress)
     return magnitude_scores(masked_layers(tested))
 
 

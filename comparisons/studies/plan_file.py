@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -260,11 +260,7 @@ def _claim(file: PlanFile, number: int) -> Claim:
     if said["rule"] not in RULES:
         raise file.error((*where, "rule"), unknown_name("rule", said["rule"], RULES))
     numbers = {k: v for k, v in said.items() if SCHEMA["claim"][k] is float}
-    selectors = []
-    for run in said["runs"]:
-        values = {f.name: run[f.name] for f in fields(RunSelector) if f.name in run}
-        settings = _settings(file, run.get("set", {}), (*where, "runs"))
-        selectors.append(RunSelector(**values, settings=settings))
+    selectors = _selectors(file, number)
     rule = RULES[said["rule"]]
     try:
         inspect.signature(rule).bind(*selectors, **numbers)
@@ -274,6 +270,32 @@ def _claim(file: PlanFile, number: int) -> Claim:
     more = {key: said[key] for key in ("scale", "figure") if key in said}
     return Claim(said["id"], said.get("source", ""), said["text"], rule(*selectors, **numbers),
                  **more)  # fmt: skip
+
+
+def _selectors(file: PlanFile, number: int) -> list[RunSelector]:
+    """The kinds of runs that a claim names."""
+    found = []
+    for run in file.said["claim"][number]["runs"]:
+        values = {f.name: run[f.name] for f in fields(RunSelector) if f.name in run}
+        settings = _settings(file, run.get("set", {}), ("claim", number, "runs"))
+        found.append(RunSelector(**values, settings=settings))
+    return found
+
+
+def _check_planned(file: PlanFile, runs: Sequence[RunSpec]) -> None:
+    """PlanFileError for a claim about runs that are not among the plan's, or difficulties that
+    these are not tested on."""
+    for number in range(len(file.said.get("claim", []))):
+        for selector in _selectors(file, number):
+            where = ("claim", number, "runs")
+            meant = [spec for spec in runs if selector.selects(spec)]
+            if not meant:
+                raise file.error(where, f"no planned run is {selector}")
+            tested = {d for spec in meant for d in spec.evaluation.difficulties}
+            place = selector.difficulty
+            if selector.test_task is None and place is not None and place not in tested:
+                among = ", ".join(f"{d}" for d in sorted(tested, key=str))
+                raise file.error(where, f"{selector}: planned runs are tested on {among}")
 
 
 def plan_of_file(
@@ -302,6 +324,8 @@ def plan_of_file(
     claims = tuple(_claim(file, number) for number in range(len(file.said.get("claim", []))))
     if not claims:
         return made, {}, title
+    if not skipped and not settings:  # else it may be about what is left out, or set otherwise
+        _check_planned(file, made.runs)
     name, whose = file.path.stem, str(file.path.resolve())
     if name in STUDIES and STUDIES.outside.get(name) != whose:
         raise PlanFileError(f"{file.path}: there is a study named {name}: rename the file")

@@ -15,7 +15,8 @@ class Facts:
 
     parameters: trainable numbers; active_parameters: those that are not pruned away.
     max_iterations: where a feed-forward network ends, None for a recurrent one. chance: accuracy of
-    guessing. train_flops: of all passes, forward and backward. train_seconds: validation left out.
+    guessing. train_flops: of all passes, forward and backward, and of all trainings where a network
+    is pruned by several. train_seconds: as that, validation left out. steps: of the last training.
     status: "complete", "diverged" or "collapsed".
     """
 

@@ -697,3 +697,18 @@ def test_a_picture_in_the_page_is_the_same_pixel_for_pixel(colours):
     pixels = palette[generator.integers(0, colours, (40, 50))]
     data = base64.b64decode(png_uri(pixels).partition(",")[2])
     assert (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) == pixels).all()
+
+
+def test_the_page_is_written_where_it_is_asked_for_and_what_cannot_be_read_is_said(
+    small, tmp_path, capsys
+):
+    (small / "results.parquet").write_bytes(b"cut")
+    (small / "results.csv").unlink(missing_ok=True)
+    page = tmp_path / "elsewhere.html"
+    assert report_main([str(small), f"--page={page}"]) == 0
+    said = capsys.readouterr()
+    assert f"Report: {page}" in said.out
+    assert "left out: " in said.err
+    assert "results.parquet" in said.err
+    assert "<!doctype html>" in page.read_text().lower()
+    assert not (small / "report.html").exists()

@@ -115,6 +115,8 @@ def test_the_command_line_comes_over_and_beside_the_file(tmp_path):
         ('rule = "beats"', 'rule = "beat"', 24, "unknown rule 'beat'; known: beats"),
         ("by = 0.01", "margin = 0.01", 25, "rule beats takes better, worse, by"),
         ('"dt_net", set', '"dt_net", setting', 28, "key of run of a claim 'setting'; known: set"),
+        ('"dt_net", set', '"gru", set', 26, "no planned run is gru alpha=1.0 on prefix_sums"),
+        ('"dt_net", set', '"dt_net", difficulty = 9, set', 26, "planned runs are tested on 16, 32"),
         ('title = "Recall"', 'plugins = ["gone.py"]', 1, "plugin .*gone.py: there is no such file"),
     ],
 )  # fmt: skip

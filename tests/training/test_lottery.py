@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from comparisons.cli import main
+from comparisons.planning.estimate import load_of
 from comparisons.planning.plan import make_spec
 from comparisons.storage.tensors import load_tensors, save_tensors
 from comparisons.training.loop import train_run
@@ -31,6 +33,7 @@ from comparisons.training.pruning import (
     snip_scores,
     synflow_scores,
 )
+from foundations.records.spec import RunSpec
 from paradigms import build_paradigm, paradigm_options
 from paradigms.base import Paradigm, State, count_parameters
 from paradigms.lottery import CRITERIA, active_parameters, masked_layers
@@ -325,6 +328,7 @@ def test_rounds_of_training_and_pruning_end_at_the_density_and_rewind(tmp_path):
         "--tasks=prefix_sums",
         "--paradigms=lottery",
         "--set=train.steps=3",
+        "--set=train.alpha=0",
     ]
     options += [
         "--set=lottery.criterion=imp",
@@ -340,6 +344,9 @@ def test_rounds_of_training_and_pruning_end_at_the_density_and_rewind(tmp_path):
     assert result["active_parameters"] == result["parameters"] - whole + kept
     assert (run / "checkpoint" / "round1.jsonl").exists()
     assert (run / "checkpoint" / "round2.jsonl").exists()
+    spec = RunSpec.from_dict(json.loads((run / "spec.json").read_text()))
+    once = replace(spec, paradigm_options=spec.paradigm_options | {"criterion": "magnitude"})
+    assert result["train_flops"] == pytest.approx(3 * load_of(once).training, rel=0.02)
 
 
 def test_a_connected_network_is_told_from_one_that_is_not():
