@@ -11,6 +11,7 @@ from comparisons.planning.overrides import Overrides, Sweep, combinations, of_gr
 from comparisons.planning.presets import PRESETS, task_preset, without_budgets
 from foundations.errors import Unsuitable, unknown_name
 from foundations.records.spec import (
+    OBJECTIVES,
     PROBES,
     EvaluationSpec,
     RunSpec,
@@ -160,8 +161,17 @@ def make_spec(
     for along in axes.values():
         _check_tests(spec, load_task(task_name, **along))
     _check(spec)
+    _check_objective(spec, task)
     asked_for_scale = ("train", "recurrent_lr_scale") in values
     return replace(spec, train=_scaled(spec, _built(spec, task), asked_for_scale))
+
+
+def _check_objective(spec: RunSpec, task: Task) -> None:
+    """ValueError for an objective from outside that gives no loss."""
+    if spec.train.objective in OBJECTIVES.outside:
+        from comparisons.planning.outside import try_objective
+
+        try_objective(spec, task)
 
 
 def _check_counts(spec: RunSpec, task: Task) -> None:

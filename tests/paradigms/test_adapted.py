@@ -10,6 +10,7 @@ from torch import nn
 from comparisons.cli import main
 from comparisons.planning.plan import make_spec
 from foundations.errors import USAGE
+from foundations.records.spec import OBJECTIVES
 from paradigms import PARADIGMS, build_paradigm, paradigm_options, register
 from paradigms.adapted import as_paradigm
 from paradigms.base import count_parameters
@@ -80,6 +81,34 @@ def test_a_paradigm_stays_itself_and_what_is_no_network_is_said():
         build_paradigm("built", MAZE)
 
 
+class Chosen(nn.Module):
+    """So many of the input's channels."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.count = count
+
+    def forward(self, x):
+        return x[:, : self.count]
+
+
+class Remembering(nn.Module):
+    """Its state is a dict, which nothing can be done with."""
+
+    def __init__(self, spec):
+        super().__init__()
+        self.layer = nn.Conv2d(spec.in_channels, spec.outputs, 1)
+
+    def encode(self, x):
+        return {"hidden": self.layer(x)}
+
+    def step(self, state, x):
+        return {"hidden": state["hidden"] + self.layer(x)}
+
+    def readout(self, state):
+        return state["hidden"]
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -89,6 +118,8 @@ def test_a_paradigm_stays_itself_and_what_is_no_network_is_said():
         (lambda spec: type("Empty", (nn.Module,), {})(), "neither forward nor all of encode"),
         (lambda spec: None, "a network must be a module or a function, not NoneType"),
         (lambda spec, wide: nn.ReLU(), "missing 1 required"),
+        (lambda spec: Chosen(spec.outputs), "has no weights to train"),
+        (Remembering, "fails on maze"),
     ],
 )
 def test_a_network_that_cannot_answer_is_told_before_anything_is_trained(make, said, capsys):
@@ -96,6 +127,26 @@ def test_a_network_that_cannot_answer_is_told_before_anything_is_trained(make, s
     assert main(["--tasks=maze", "--paradigms=mine", "--dry-run"]) == USAGE
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("compare.py: paradigm 'mine': ")
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        (lambda model, task, batch: 1, "fails on dt_net, maze: TypeError: "),
+        (lambda model, task, batch, iterations: 1.0, "gives no loss"),
+        (lambda model, task, batch, iterations: model(batch.inputs, 1), "gives no loss"),
+    ],
+)
+def test_an_objective_that_gives_no_loss_is_told_before_anything_is_trained(
+    objective, said, capsys
+):
+    with undone(OBJECTIVES):
+        OBJECTIVES.register("mine")(objective)
+        options = ["--tasks=maze", "--paradigms=dt_net", "--set=train.objective=mine"]
+        assert main([*options, "--dry-run"]) == USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("compare.py: objective 'mine': ")
     assert said in line
 
 
