@@ -139,5 +139,5 @@ def _table(
             ", ".join(states) or "no",
         )
     if any(len(group) > 1 for group in groups.values()):
-        grid.caption = "FLOPs and minutes: of one run, the first that is not stored"
+        grid.caption = "FLOPs and minutes: of one run, the first that is not stored, tests included"
     return grid

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from comparisons.planning.overrides import Overrides, swept
 from comparisons.storage.run_folder import RunFolder
@@ -130,6 +131,7 @@ class Evidence:
     def __init__(self, out: Path, runs: Sequence[RunSpec]) -> None:
         self.out, self.runs = out, tuple(runs)
         self._results: dict[str, Result | None] = {}
+        self._answers: dict[str, Mapping[str, Tensor]] = {}
 
     def result(self, spec: RunSpec) -> Result | None:
         """The stored result of a run, None if it is not there, not readable, not of this very spec
@@ -261,6 +263,17 @@ class Evidence:
             if result is not None and result.steps and result.train_seconds
         }
 
+    def _kept_answers(self, spec: RunSpec) -> Mapping[str, Tensor]:
+        """Which problems a run solved, by task, difficulty and rule; nothing where that was not
+        kept."""
+        if spec.run_id not in self._answers:
+            try:
+                tensors, _ = load_tensors(RunFolder(self.out, spec).answers_path)
+            except (Damaged, FileNotFoundError):
+                tensors = {}
+            self._answers[spec.run_id] = tensors
+        return self._answers[spec.run_id]
+
     def _solved(
         self,
         spec: RunSpec,
@@ -269,9 +282,8 @@ class Evidence:
         row: Mapping[str, Any],
     ) -> np.ndarray | None:
         """Which problems a run solved, bool [n]; None where that was not kept."""
-        try:
-            tensors, _ = load_tensors(RunFolder(self.out, spec).answers_path)
-        except (Damaged, FileNotFoundError):
+        tensors = self._kept_answers(spec)
+        if not tensors:
             return None  # unpaired then
         # Answers were kept for whole budgets, and for the iterations of training.
         if selector.iterations not in (None, "trained") and selector.rule != "fixed":

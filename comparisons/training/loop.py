@@ -126,7 +126,7 @@ def train_run(
             training.validate()
             if train.patience and progress.since_best >= train.patience:
                 progress.reason = f"stopped early at step {progress.step}"
-                break
+                progress.status = "complete"  # nor is it gone on with from here
             training.checkpoint()
         if not last and pause("training"):
             training.checkpoint()

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from comparisons.execution.run import build, execute
 from comparisons.planning.plan import make_spec
 from comparisons.storage.run_folder import RunFolder
-from comparisons.training.loop import Paused, train_run
+from comparisons.training.loop import Paused, Training, train_run
 
 ACCELERATOR = Accelerator(cpu=True)
 
@@ -65,3 +65,18 @@ def test_there_is_no_pause_after_the_last_step(tmp_path):
     asked: list[str] = []
     train_run(spec, *build(spec), run, ACCELERATOR, lambda news: None, asked.append)
     assert asked == ["training"] * 2
+
+
+def test_a_training_that_stopped_early_is_not_gone_on_with(tmp_path, monkeypatch):
+    spec, run = a_run(
+        tmp_path, steps=40, validate_every=2, patience=2, learning_rate=1e-9, warmup_steps=0
+    )
+    execute(spec, run, ACCELERATOR, lambda news: None)
+    before = comparable(run)
+    stopped = run.result()
+    assert stopped.steps < 40
+    assert stopped.reason == f"stopped early at step {stopped.steps}"
+    (run.path / "result.json").unlink()
+    monkeypatch.setattr(Training, "take_step", lambda *_: pytest.fail("trained again"))
+    execute(spec, run, ACCELERATOR, lambda news: None)
+    assert comparable(run) == before
