@@ -17,7 +17,7 @@ import torch
 
 from comparisons.planning.overrides import Overrides
 from comparisons.testing.cost import Cost, count_cost
-from comparisons.training.objectives import CONTINUED_FROM, WITH_GRADIENT, passes
+from comparisons.training.objectives import CONTINUED_FROM, WITH_GRADIENT, is_continued, passes
 from foundations.errors import unknown_name
 from foundations.records.spec import RunSpec, TrainSpec
 from paradigms import build_paradigm, paradigm_options
@@ -58,7 +58,7 @@ def expected_step(spec: RunSpec) -> float:
     drawn = (iterations - 1) / 2, (iterations + 3) / 4
     train = spec.train if recurrent else TrainSpec()
     skipped, kept, readouts = passes(train, halts, alpha, iterations, *drawn)
-    if spec.train.continued and recurrent and not halts:
+    if is_continued(spec.train, recurrent, halts):
         skipped += (1 - CONTINUED_FROM) * spec.train.continued / 2
         walks = 2 if spec.train.contract else 1
         kept += (1 - CONTINUED_FROM) * WITH_GRADIENT * walks

@@ -18,6 +18,7 @@ from comparisons.training.objectives import (
     Passes,
     disturbed,
     halting_divergence,
+    is_continued,
     mixed_depth,
     mixed_starts,
     passes,
@@ -107,9 +108,7 @@ class Learner(nn.Module):
         self.label_smoothing = train.label_smoothing
         own = train.objective != USUAL
         self.objective = OBJECTIVES.load(train.objective) if own else None
-        self.continues = (
-            train.continued > 0 and model.max_iterations is None and not model.halts and not own
-        )
+        self.continues = is_continued(train, model.max_iterations is None, model.halts)
         self.settle, self.contract = train.settle, train.contract
         self.train_spec = train
         recurrent = model.max_iterations is None

@@ -69,6 +69,12 @@ def continued_draw(most: int, seed: int, step: int) -> int:
     return int(np.random.default_rng([seed, step, 1]).integers(0, most + 1))
 
 
+def is_continued(train: TrainSpec, recurrent: bool, halts: str) -> bool:
+    """Whether steps go on from the state that the last one ended in: of a recurrent network that
+    does not halt, by the objectives of the library."""
+    return train.continued > 0 and recurrent and not halts and train.objective == USUAL
+
+
 def mixed_depth(iterations: int, spread: int, seed: int, step: int) -> int:
     """How many iterations a step is of: uniform in iterations - spread..iterations + spread, at
     least 1 (randomised depths of path-independent training, Anil et al. 2022, arXiv 2211.09961). A

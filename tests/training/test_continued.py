@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from outside import undone
 
 from comparisons.planning.match import expected_step
 from comparisons.planning.plan import make_spec
@@ -24,7 +25,7 @@ from comparisons.training.objectives import (
     squared_change,
     squared_growth,
 )
-from foundations.records.spec import TrainSpec
+from foundations.records.spec import OBJECTIVES, TrainSpec
 from paradigms import build_paradigm
 from paradigms.base import State
 from tasks import load_task
@@ -179,3 +180,14 @@ def test_training_for_rest_and_for_contraction_does_what_it_says():
     plain = trained(TrainSpec(continued=6))
     assert change(trained(TrainSpec(continued=6, settle=3.0))) < change(plain) / 2
     assert growth(trained(TrainSpec(continued=6, contract=1.0))) < growth(plain) / 2
+
+
+def test_training_by_an_objective_from_outside_is_not_counted_as_continued():
+    with undone(OBJECTIVES):
+        OBJECTIVES.register("mine")(lambda model, task, batch, n: model(batch.inputs, n).sum())
+        plain, more = (
+            make_spec("maze", "dt_net_recall", "smoke", 0, 100,
+                      {("train", "objective"): "mine", ("train", "continued"): count})
+            for count in (0, 20)
+        )  # fmt: skip
+        assert expected_step(more) == expected_step(plain)
