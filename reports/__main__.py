@@ -9,7 +9,7 @@ from pathlib import Path
 from foundations.command import Parser, writable_file
 from foundations.errors import USAGE, one_line
 from foundations.files import write_atomically
-from reports import build_report
+from reports import write_page
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,10 +40,10 @@ def _build(arguments: list[str]) -> int:
         "--figures", metavar="DIR", help="also write every figure there as SVG, PDF and CSV"
     )
     options = parser.parse_args(arguments)
-    page = build_report(options.out, options.page)
     from reports.read.load import load_records
 
     records = load_records(options.out)
+    page = write_page(records, options.page)
     for note in records.notes:
         print(f"left out: {note}", file=sys.stderr)
     if options.figures:

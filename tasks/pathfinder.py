@@ -221,10 +221,12 @@ class Pathfinder(ContourTask):
         data_dir: str | None = None,
         test_all: bool = False,
     ) -> None:
-        drawn: dict[str, Any] = {"size": size, "canvas": canvas, "border": border, "start": start}
-        drawn |= {"distractors": distractors, "contrast": contrast, "continuity": continuity}
-        drawn |= {"matched": matched, "segmentation": segmentation}
-        drawn |= {"reduction": reduction, "flips": flips}
+        drawn: dict[str, Any] = {
+            "size": size, "canvas": canvas, "border": border, "start": start,
+            "distractors": distractors, "contrast": contrast, "continuity": continuity,
+            "matched": matched, "segmentation": segmentation,
+            "reduction": reduction, "flips": flips,
+        }  # fmt: skip
         self._drawn = {k: v for k, v in drawn.items() if v != _DEFAULTS[k].default}
         if data_dir is not None:
             canvas, border = 4096, None  # the files have their own: any size may be right
@@ -254,23 +256,8 @@ class Pathfinder(ContourTask):
         self.segmentation = bool(segmentation)
         self.continuity = float(continuity)
         self._turns = turn_table(continuity)
-        low, high = (contrast, contrast) if isinstance(contrast, (int, float)) else contrast
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"contrast must be in (0, 1], or low and high, not {contrast!r}")
-        self._light = (round(256 * low), round(256 * high))
-        self.spec = TaskSpec(
-            name="pathfinder",
-            in_channels=1,
-            spatial_dims=2,
-            dense=self.segmentation,
-            outputs=2 if self.segmentation else 1,
-            difficulties=(6, 9, 14),
-            train_difficulty=6,
-            size=(self.size, self.size),
-            chance=0.0 if self.segmentation else 0.5,
-            difficulty_label="path length",
-            answers=() if self.segmentation else ("different paths", "same path"),
-        )
+        self._light = _brightness(contrast)
+        self.spec = _spec(self.size, self.segmentation)
         if mix and self.matched:
             raise ValueError("pathfinder mix names the axes itself: leave out matched")
         self._mixture = Mixture(type(self), self.axes() if mix else {}, mix)
@@ -376,6 +363,30 @@ class Pathfinder(ContourTask):
         pieces = [length, length] + [scene.short] * self.distractors
         owner = np.repeat(np.arange(len(pieces), dtype=np.int32), pieces)
         return images, PathfinderRecord(paddles, owner, discs, labels, chosen, problems)
+
+
+def _brightness(contrast: float | tuple[float, float]) -> tuple[int, int]:
+    """The least and the most of 256; ValueError for a contrast outside (0, 1]."""
+    low, high = (contrast, contrast) if isinstance(contrast, (int, float)) else contrast
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"contrast must be in (0, 1], or low and high, not {contrast!r}")
+    return round(256 * low), round(256 * high)
+
+
+def _spec(size: int, segmentation: bool) -> TaskSpec:
+    return TaskSpec(
+        name="pathfinder",
+        in_channels=1,
+        spatial_dims=2,
+        dense=segmentation,
+        outputs=2 if segmentation else 1,
+        difficulties=(6, 9, 14),
+        train_difficulty=6,
+        size=(size, size),
+        chance=0.0 if segmentation else 0.5,
+        difficulty_label="path length",
+        answers=() if segmentation else ("different paths", "same path"),
+    )
 
 
 #: Options that say how problems are made, which files leave no room for.

@@ -39,14 +39,15 @@ def tried(spec: RunSpec, task: Task) -> Paradigm:
 
 def try_objective(spec: RunSpec, task: Task) -> None:
     """ValueError, which names the plugin and what is wrong, for an objective from outside that
-    gives no loss for two problems."""
+    gives no loss for two problems. The network must have been built before: what it raises
+    otherwise would be blamed on the objective."""
     name = spec.train.objective
     batch = task.sample(spec.train_difficulty, 2, seed=spec.data_seed, split="validation")
     try:
         with torch.random.fork_rng(devices=[]):
             model = build_paradigm(spec.paradigm, task.spec, **spec.paradigm_options)
             loss = OBJECTIVES.load(name)(model, task, batch, min(2, model.train_iterations))
-    except Exception as error:
+    except Exception as error:  # code of others: whatever it raises is said in one line
         why = f"{type(error).__name__}: {error}"
         raise OBJECTIVES.wrong(name, f"fails on {spec.paradigm}, {spec.task}: {why}") from error
     if not isinstance(loss, Tensor) or loss.numel() != 1 or not loss.requires_grad:

@@ -161,9 +161,10 @@ def make_spec(
     for along in axes.values():
         _check_tests(spec, load_task(task_name, **along))
     _check(spec)
+    model = _built(spec, task)  # what is wrong with it is not the objective's fault
     _check_objective(spec, task)
     asked_for_scale = ("train", "recurrent_lr_scale") in values
-    return replace(spec, train=_scaled(spec, _built(spec, task), asked_for_scale))
+    return replace(spec, train=_scaled(spec, model, asked_for_scale))
 
 
 def _check_objective(spec: RunSpec, task: Task) -> None:

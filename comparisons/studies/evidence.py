@@ -173,8 +173,9 @@ class Evidence:
             if row is None:
                 continue
             accuracy[spec.seed], n = float(row["accuracy"]), int(row["n_test"])
-            if _asked(result, selector) not in (None, row.get("iterations")):
-                fewer.add(int(row["iterations"]))
+            asked, given = _asked(result, selector), row.get("iterations")
+            if asked is not None and given is not None and given < asked:
+                fewer.add(given)
             answers = self._solved(spec, result, selector, row)
             if answers is not None and len(answers) == n:
                 solved[spec.seed] = answers

@@ -291,10 +291,10 @@ def _check_planned(file: PlanFile, runs: Sequence[RunSpec]) -> None:
             meant = [spec for spec in runs if selector.selects(spec)]
             if not meant:
                 raise file.error(where, f"no planned run is {selector}")
-            tested = {d for spec in meant for d in spec.evaluation.difficulties}
+            tested = dict.fromkeys(d for spec in meant for d in spec.evaluation.difficulties)
             place = selector.difficulty
             if selector.test_task is None and place is not None and place not in tested:
-                among = ", ".join(f"{d}" for d in sorted(tested, key=str))
+                among = ", ".join(map(str, tested))
                 raise file.error(where, f"{selector}: planned runs are tested on {among}")
 
 

@@ -36,7 +36,7 @@ def percent_axis(label: str) -> Axis:
 
 
 SOLVED = percent_axis("problems solved entirely (%)")
-MAX_BANDS = 6  # lines of a panel whose bands can be told apart
+MAX_BANDS = 6  # lines of a panel that show their confidence bands at once
 
 
 def iterations_axis(

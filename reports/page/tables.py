@@ -269,8 +269,8 @@ def _layers(result: Entry) -> dict[str, tuple[float, float]]:
 def stopping_problems(section: Section, runs: dict[str, Run]) -> str:
     """How many problems the costs of stopping were measured on; empty where nothing was."""
     entries = section_entries(section, runs, "stopping")
-    counts = sorted({n for e in entries if np.isfinite(n := number(e.get("n_test")))})
-    return " to ".join(count(n) for n in dict.fromkeys((counts[0], counts[-1]))) if counts else ""
+    counts = {n for e in entries if np.isfinite(n := number(e.get("n_test")))}
+    return " to ".join(map(count, sorted({min(counts), max(counts)}))) if counts else ""
 
 
 def stopping_table(section: Section, runs: dict[str, Run], styles: dict[str, Style]) -> list[Row]:
