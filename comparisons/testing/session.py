@@ -25,8 +25,9 @@ from paradigms.sparse import SparseWalk
 from tasks.base import Batch, Difficulty, Task
 
 #: Sites (pixels or bits) of one batch: large enough to keep the processor busy, small enough for
-#: activations to stay near it.
+#: activations to stay near it. A GPU is kept busy by more.
 SITES_PER_BATCH = 1 << 16
+SITES_ON_A_GPU = 1 << 19
 MOST_PROBLEMS = 512  # of one batch
 
 T = TypeVar("T")
@@ -114,7 +115,8 @@ class Session:
         their number of sites."""
         if not size:
             one = self.task.example(difficulty).inputs
-            size = min(max(SITES_PER_BATCH // one[0, 0].numel(), 1), count, MOST_PROBLEMS)
+            sites = SITES_ON_A_GPU if self.device.type == "cuda" else SITES_PER_BATCH
+            size = min(max(sites // one[0, 0].numel(), 1), count, MOST_PROBLEMS)
         numbers = np.arange(start, count)
         return np.split(numbers, range(size, len(numbers), size)) if len(numbers) else []
 
