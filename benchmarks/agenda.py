@@ -10,11 +10,12 @@ from pathlib import Path
 from comparisons.planning.estimate import Load, load_of
 from comparisons.planning.match import network_of
 from comparisons.planning.overrides import Overrides
+from comparisons.storage.run_folder import training_of
 from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from comparisons.studies.evidence import Evidence, RunSelector
 from comparisons.studies.finding import judge
 from foundations.records.result import Result
-from foundations.records.spec import EvaluationSpec, RunSpec, canonical
+from foundations.records.spec import RunSpec
 from paradigms.base import count_parameters
 from tasks import needs_data
 
@@ -109,12 +110,6 @@ def _tested(spec: RunSpec, most: int) -> RunSpec:
     tests = spec.evaluation
     samples = min(tests.samples, most) if most else tests.samples
     return replace(spec, evaluation=replace(tests, samples=samples))
-
-
-def training_of(spec: RunSpec) -> str:
-    """The same for runs that differ in their tests alone, which train once
-    (`RunFolder.take_training`)."""
-    return canonical(replace(spec, evaluation=EvaluationSpec(seed=spec.evaluation.seed)))
 
 
 def checkpoint_bytes(spec: RunSpec) -> int:

@@ -27,7 +27,6 @@ from benchmarks.agenda import (
     agenda,
     checkpoint_bytes,
     questions,
-    training_of,
     usual_studies,
 )
 from comparisons.execution.progress import counted, duration
@@ -39,7 +38,7 @@ from comparisons.planning.estimate import estimate
 from comparisons.planning.plan import Plan, names_in
 from comparisons.planning.presets import PRESETS
 from comparisons.storage.archives import pack
-from comparisons.storage.run_folder import RunFolder, StoreError, folder_trouble
+from comparisons.storage.run_folder import RunFolder, StoreError, folder_trouble, training_of
 from comparisons.studies import load_study
 from comparisons.studies.ledger import write_verdicts
 from comparisons.training.loop import Paused

@@ -131,6 +131,11 @@ def _stands(name: str, claim: Claim, preset: str, out: Path, planned: Planned) -
     return stands
 
 
+def unfinished(runs: Sequence[RunSpec], out: Path) -> list[RunSpec]:
+    """Those that are not done."""
+    return [spec for spec in runs if not RunFolder(out, spec).complete]
+
+
 class Costs:
     """What runs take on this machine, each kind measured once. workers: runs trained side by
     side."""
@@ -140,9 +145,9 @@ class Costs:
         self._seconds: dict[str, float] = {}
         self._flops: dict[str, float] = {}
 
-    def _left(self, runs: Sequence[RunSpec], out: Path) -> list[RunSpec]:
+    def _measured(self, runs: Sequence[RunSpec], out: Path) -> list[RunSpec]:
         """Those that are not done, all of a kind that was measured."""
-        left = [spec for spec in runs if not RunFolder(out, spec).complete]
+        left = unfinished(runs, out)
         new = {kind: spec for spec in left if (kind := _kind(spec)) not in self._seconds}
         if new:
             with company(self.workers - 1):
@@ -153,11 +158,11 @@ class Costs:
 
     def flops(self, runs: Sequence[RunSpec], out: Path) -> float:
         """Operations of what is left of runs."""
-        return sum(self._flops[_kind(spec)] for spec in self._left(runs, out))
+        return sum(self._flops[_kind(spec)] for spec in self._measured(runs, out))
 
     def minutes(self, runs: Sequence[RunSpec], out: Path) -> float:
         """What is left of runs, of all their steps: training that stops early takes less."""
-        seconds = [self._seconds[_kind(spec)] for spec in self._left(runs, out)]
+        seconds = [self._seconds[_kind(spec)] for spec in self._measured(runs, out)]
         return wall_seconds(seconds, self.workers) / 60
 
 
@@ -233,7 +238,8 @@ def until_decided(
     each claim stands, by study.
 
     run: does what is left of a plan, and returns how many runs did not end; a claim some of whose
-    runs did not is left alone. keep: writes down where claims stand, after every look.
+    runs did not is left alone. It is given the runs of as many claims as keep the workers of
+    `costs` busy. keep: writes down where claims stand, after every look.
     """
     end = clock() + 3600 * hours
     stand = {name: standings(name, preset, out, planned) for name in names}
@@ -243,18 +249,36 @@ def until_decided(
     ):  # ends: every turn completes a look, of which there are five, or marks a claim stuck
         keep(stand)
         following = next_looks(stand, preset, out, planned, costs)
-        all_runs = {spec.run_id: spec for one in following for spec in one.runs}
+        all_runs = _together(following)
         left = (end - clock()) / 60
         fits = [one for one in following if one.minutes <= left and one.claim not in stuck]
-        say(what_is_open(stand, following, costs.minutes(tuple(all_runs.values()), out) / 60))
+        say(what_is_open(stand, following, costs.minutes(all_runs, out) / 60))
         if not fits:
             return stand
-        chosen = fits[0]
-        plan, _ = planned(chosen.study, chosen.seeds)
-        if run(replace(plan, runs=chosen.runs)):
-            stuck.add(chosen.claim)
+        chosen = _enough(fits, out, costs, left)
+        plan, _ = planned(chosen[0].study, chosen[0].seeds)
+        if run(replace(plan, runs=_together(chosen))):
+            stuck |= {one.claim for one in chosen if unfinished(one.runs, out)}
         # Other claims may ask for the same runs, in other studies too.
         stand = {name: standings(name, preset, out, planned) for name in names}
+
+
+def _together(looks: Sequence[Next]) -> tuple[RunSpec, ...]:
+    """The runs of looks, each once."""
+    return tuple({spec.run_id: spec for one in looks for spec in one.runs}.values())
+
+
+def _enough(fits: Sequence[Next], out: Path, costs: Costs, left: float) -> list[Next]:
+    """The nearest look, and the next ones as long as there are workers without a run and all of
+    them are done within the minutes left."""
+    chosen = [fits[0]]
+    for one in fits[1:]:
+        runs = _together(chosen)
+        if len(unfinished(runs, out)) >= costs.workers:
+            break
+        if costs.minutes(_together([*chosen, one]), out) <= left:
+            chosen.append(one)
+    return chosen
 
 
 def write_standings(

@@ -36,7 +36,7 @@ from comparisons.planning.estimate import estimate
 from comparisons.planning.plan import Plan
 from comparisons.provenance.review import review
 from comparisons.storage import leases
-from comparisons.storage.run_folder import RunFolder, StoreError, folder_trouble
+from comparisons.storage.run_folder import RunFolder, StoreError, folder_trouble, training_of
 from comparisons.studies.ledger import write_verdicts
 from foundations.files import write_atomically
 from foundations.plugins import blamed, loaded
@@ -246,6 +246,7 @@ def _work(
     """Train and test every run that nobody else holds. stay: until no run is held by others
     either."""
     together = distribute == "data"
+    before = _same_training(plan.runs)
     failed: dict[str, str] = {}
     left: dict[str, float] = {}  # runs that others took over, and until when they are theirs
     losses: Counter[str] = Counter()
@@ -256,7 +257,9 @@ def _work(
                 folder = RunFolder(out, spec)
                 if folder.complete or spec.run_id in failed:
                     continue
-                if time.monotonic() < left.get(spec.run_id, 0.0):
+                alike = [other for other in before[spec.run_id] if other.run_id not in failed]
+                in_training = alike and not any(RunFolder(out, one).complete for one in alike)
+                if in_training or time.monotonic() < left.get(spec.run_id, 0.0):
                     waiting += 1
                     continue
                 with _claimed(folder, together, screen) as mine:
@@ -297,6 +300,18 @@ def _work(
                 screen.look()
                 return
             time.sleep(WAIT_SECONDS)
+
+
+def _same_training(runs: Sequence[RunSpec]) -> dict[str, list[RunSpec]]:
+    """By run: those before it that differ from it in their tests alone. It waits until one of them
+    is done, to take its training."""
+    by_training: dict[str, list[RunSpec]] = {}
+    before = {}
+    for spec in runs:
+        alike = by_training.setdefault(training_of(spec), [])
+        before[spec.run_id] = list(alike)
+        alike.append(spec)
+    return before
 
 
 def _tell(screen: Screen, line: str) -> None:

@@ -89,9 +89,9 @@ def _whole(folder: Path, spec: str, *stamps: tuple[int, int]) -> bool:
         return False
 
 
-def _training(spec: RunSpec) -> str:
-    """The same for runs that differ in their tests alone; the seed of tests also draws the
-    validation problems."""
+def training_of(spec: RunSpec) -> str:
+    """The same for runs that differ in their tests alone, which train once
+    (`RunFolder.take_training`); the seed of tests also draws the validation problems."""
     return canonical(replace(spec, evaluation=EvaluationSpec(seed=spec.evaluation.seed)))
 
 
@@ -99,7 +99,7 @@ def _training(spec: RunSpec) -> str:
 def _stored(folder: Path, *stamp: int) -> tuple[RunSpec, str]:
     """The spec of a folder, and its training. stamp: time and size of its spec.json."""
     spec = read_spec(folder)
-    return spec, _training(spec)
+    return spec, training_of(spec)
 
 
 class RunFolder:
@@ -213,7 +213,7 @@ class RunFolder:
 
     def _same_training(self) -> Iterator[RunFolder]:
         """Complete runs whose spec is this one's but for `evaluation`."""
-        wanted = _training(self.spec)
+        wanted = training_of(self.spec)
         kind = self.path.name.rpartition("-")[0]
         for path in sorted(self.path.parent.glob(f"{kind}-*/result.json")):
             try:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,10 @@ from hypothesis import strategies as st
 
 from comparisons.cli import main
 from comparisons.execution import workers as workers_module
+from comparisons.execution.study import Tracking, run_all
 from comparisons.execution.workers import MOST, cores, helpers, threads_each, usual_workers
+from comparisons.planning.plan import Plan, Request, make_plan
+from comparisons.storage.run_folder import RunFolder
 
 
 def _mark(number: int, folder: Path) -> None:
@@ -115,24 +119,46 @@ def test_threads_are_a_share_of_the_cores_or_what_the_user_says(
     assert threads_each(processes) == threads
 
 
+TINY = (
+    "--preset=smoke",
+    "--tasks=prefix_sums",
+    "--paradigms=dt_net_recall",
+    "--set=train.steps=3",
+    "--set=evaluation.samples=10",
+    "--set=train.validation_samples=8",
+)
+
+
 def test_runs_shared_by_workers_are_each_trained_once(tmp_path):
-    small = [
-        "--preset=smoke",
-        "--tasks=prefix_sums",
-        "--paradigms=dt_net_recall",
-        "--seeds=0,1,2,3",
-    ]
-    small += [
-        "--set=train.steps=3",
-        "--set=evaluation.samples=10",
-        "--set=train.validation_samples=8",
-    ]
-    assert main([*small, "--workers=3", f"--out={tmp_path}"]) == 0
+    assert main([*TINY, "--seeds=0,1,2,3", "--workers=3", f"--out={tmp_path}"]) == 0
     table = pd.read_parquet(tmp_path / "results.parquet")
     assert set(table.seed) == {0, 1, 2, 3}
     for run in (tmp_path / "runs").iterdir():
         lines = (run / "metrics.jsonl").read_text().splitlines()
         assert sum('"split": "train"' in line for line in lines) == 1
+
+
+def test_a_training_is_left_to_the_process_that_is_at_it(tmp_path):
+    """Of three runs, two differ in their tests alone: while another process is at the first, the
+    second is left, for it will take that training, and the third is done."""
+    request = Request(("prefix_sums",), ("dt_net_recall",), "smoke", (0,))
+    (first,) = make_plan(request).runs
+    second = replace(first, evaluation=replace(first.evaluation, samples=7))
+    plan, done = Plan((first, second, replace(first, seed=1))), []
+
+    def work(spec, *_):
+        done.append(spec)
+
+    def go() -> None:
+        run_all(plan, tmp_path, "runs", 1, Tracking("", tmp_path), work, wait=False)
+
+    with RunFolder(tmp_path, first).claim():
+        go()
+    assert done == [plan.runs[2]]
+    done.clear()
+    # Nobody is at it any more, but it is not done either (`work` does nothing here).
+    go()
+    assert done == [first, plan.runs[2]]
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", ""])

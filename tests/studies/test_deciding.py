@@ -32,8 +32,8 @@ from foundations.statistics import spent_at
 class Fixed(Costs):
     """So many minutes for whatever is asked."""
 
-    def __init__(self, minutes):
-        super().__init__()
+    def __init__(self, minutes, workers=1):
+        super().__init__(workers)
         self.fixed = minutes
 
     def minutes(self, runs, out):
@@ -105,6 +105,39 @@ def test_seeds_are_added_until_claims_are_told_and_none_after(two, tmp_path):
     again = until_decided(names, "quick", 1000, tmp_path, planned, run, FREE, len, len)
     assert not asked
     assert again == stand
+
+
+@pytest.mark.parametrize(("workers", "turns"), [(1, [3, 3]), (3, [3, 3]), (4, [6])])
+def test_workers_without_a_run_begin_the_next_look(two, tmp_path, workers, turns):
+    planned, asked = planner("quick", {}, None), []
+
+    def run(plan):
+        asked.append(len(plan.runs))
+        for spec in plan.runs:
+            finish(tmp_path, spec)
+        return 0
+
+    costs = Fixed(0.0, workers)
+    until_decided(["clear", "close"], "quick", 1, tmp_path, planned, run, costs, len, len)
+    assert asked[: len(turns)] == turns
+
+
+def test_of_looks_done_together_the_one_whose_runs_do_not_end_is_left_alone(two, tmp_path):
+    planned, asked = planner("quick", {}, None), []
+
+    def run(plan):
+        asked.append({spec.paradigm_options["width"] for spec in plan.runs})
+        ended = [spec for spec in plan.runs if spec.paradigm_options["width"] == 6]
+        for spec in ended:
+            finish(tmp_path, spec)
+        return len(plan.runs) - len(ended)
+
+    costs = Fixed(0.0, 8)
+    stand = until_decided(["clear", "close"], "quick", 1, tmp_path, planned, run, costs, len, len)
+    assert asked[0] == {6, 8}
+    assert {6} in asked
+    assert not any(8 in widths for widths in asked[1:])
+    assert not stand["clear"][0].told
 
 
 def test_a_look_spends_its_share_of_the_error_alone(two, tmp_path):
