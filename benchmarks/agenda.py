@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from comparisons.execution.deciding import planner, runs_of, standings
 from comparisons.planning.estimate import Load, load_of
 from comparisons.planning.match import network_of
 from comparisons.planning.overrides import Overrides
@@ -16,6 +17,7 @@ from comparisons.studies.evidence import Evidence, RunSelector
 from comparisons.studies.finding import judge
 from foundations.records.result import Result
 from foundations.records.spec import RunSpec
+from foundations.statistics import LOOKS
 from paradigms.base import count_parameters
 from tasks import needs_data
 
@@ -106,6 +108,33 @@ def questions(
     return found, lines
 
 
+def open_questions(
+    names: Sequence[str],
+    preset: str,
+    settings: Overrides,
+    data_dir: Path | None,
+    out: Path,
+    most_tested: int = 0,
+) -> tuple[list[Question], list[str]]:
+    """The next look of every claim that what is stored in `out` does not tell, and a line for those
+    that it does and those that more seeds can't tell. Otherwise as `questions`."""
+    planned = planner(preset, settings, data_dir, out)
+    found: list[Question] = []
+    told: list[str] = []
+    stuck: list[str] = []
+    for name in names:
+        of_id = {claim.id: claim for claim in load_study(name).claims}
+        for one in standings(name, preset, out, planned):
+            look = next((look for look in LOOKS if look > one.seeds), 0)
+            if one.told or one.needed is None or not look:
+                (told if one.told else stuck).append(one.claim)
+                continue
+            runs = runs_of(of_id[one.claim], preset, planned(name, look)[1])
+            found.append(Question(one.claim, name, tuple(_tested(r, most_tested) for r in runs)))
+    lines = [f"{', '.join(told)}: told"] if told else []
+    return found, lines + ([f"{', '.join(stuck)}: more seeds can't tell"] if stuck else [])
+
+
 def _tested(spec: RunSpec, most: int) -> RunSpec:
     tests = spec.evaluation
     samples = min(tests.samples, most) if most else tests.samples
@@ -119,10 +148,10 @@ def checkpoint_bytes(spec: RunSpec) -> int:
     return 4 * copies * count_parameters(network_of(spec)[1])
 
 
-def agenda(asked: Sequence[Question]) -> list[Entry]:
-    """All runs, in order: those of FIRST's claims study by study, then of the others, each time of
-    the claim that, with those decided along with it, decides most per FLOP. Recall comes first
-    within a claim."""
+def agenda(asked: Sequence[Question], before: Sequence[str] = FIRST) -> list[Entry]:
+    """All runs, in order: those of the claims of the studies `before`, study by study, then of the
+    others, each time of the claim that, with those decided along with it, decides most per FLOP.
+    Recall comes first within a claim."""
     loads: dict[str, Load] = {}
 
     def load(spec: RunSpec) -> Load:
@@ -151,7 +180,7 @@ def agenda(asked: Sequence[Question]) -> list[Entry]:
     def worth(question: Question) -> tuple[int, float]:
         new = added(question)
         flops = sum(entry.flops for entry in new.values())
-        place = FIRST.index(question.study) if question.study in FIRST else len(FIRST)
+        place = before.index(question.study) if question.study in before else len(before)
         return -place, len(decided(new)) / flops if flops else float("inf")
 
     left = list(asked)

@@ -22,10 +22,12 @@ from typing import Any
 from accelerate import Accelerator
 
 from benchmarks.agenda import (
+    FIRST,
     Entry,
     Question,
     agenda,
     checkpoint_bytes,
+    open_questions,
     questions,
     usual_studies,
 )
@@ -205,7 +207,8 @@ def make_parser() -> Parser:
         "--studies",
         help="names, comma-separated (default all; without --data-dir those that need no data)",
     )
-    add("--seeds", type=whole_number(1, 100), default=3, help="seeds 0 to SEEDS-1 (default 3)")
+    add("--seeds", type=whole_number(1, 100), help="seeds 0 to SEEDS-1 (default: of each claim that"
+        " OUT does not tell the seeds of its next look)")  # fmt: skip
     add("--most-tested", type=whole_number(0, 10**7), default=0, metavar="N",
         help="test problems of a difficulty at most, which names the runs otherwise (default: as"
         " many as published)")  # fmt: skip
@@ -236,29 +239,45 @@ def main(arguments: list[str]) -> int:
         names = names_in(options.studies or usual_studies(options.data_dir))
         for name in names:
             load_study(name)
-        asked, lines = questions(
-            names, options.preset, tuple(range(options.seeds)), parse_settings(options.set),
-            options.data_dir, options.most_tested,
-        )  # fmt: skip
-        entries = agenda(asked)
+        ask = _asking(options, names)
+        asked, lines = ask()
+        entries = agenda(asked, _before(options))
         if not entries:
             raise ValueError(
                 f"no run of preset {options.preset} decides any claim of {', '.join(names)}"
+                + "".join(f"; {line}" for line in lines)
             )
         if not options.dry_run:
             out.mkdir(parents=True, exist_ok=True)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {one_line(error)}", file=sys.stderr)
         return USAGE
-    speed = options.speed * 1e9
-    if options.dry_run and not speed and expected_device().type != "cuda":
-        speed = ASSUMED if options.preset == "paper" else 0.0
-    times = predicted(entries, out, speed)
     if options.dry_run:
-        _show(entries, times, out, lines, speed)
+        speed = options.speed * 1e9
+        if not speed and expected_device().type != "cuda":
+            speed = ASSUMED if options.preset == "paper" else 0.0
+        _show(entries, predicted(entries, out, speed), out, lines, speed)
         return 0
     command = shlex.join(["python", "-m", "benchmarks", *arguments])
-    return _lease(entries, asked, times, out, options, began, command)
+    return _leased(ask, asked, entries, out, options, began, command)
+
+
+def _before(options: Any) -> tuple[str, ...]:
+    """Studies that come first: of published size those whose networks need a GPU most."""
+    return FIRST if options.preset == "paper" else ()
+
+
+Asked = tuple[list[Question], list[str]]
+
+
+def _asking(options: Any, names: Sequence[str]) -> Callable[[], Asked]:
+    """What the campaign asks, as it stands whenever it is called."""
+    settings, data = parse_settings(options.set), options.data_dir
+    if options.seeds:
+        seeds = tuple(range(options.seeds))
+        return partial(questions, names, options.preset, seeds, settings, data, options.most_tested)
+    out = options.campaign
+    return partial(open_questions, names, options.preset, settings, data, out, options.most_tested)
 
 
 def _show(
@@ -281,33 +300,34 @@ def _show(
     print(f"{counted(len(entries), 'run')}, about {duration(whole)} in all, {how}; nothing was run")
 
 
-def _lease(
-    entries: Sequence[Entry],
-    asked: Sequence[Question],
-    times: Mapping[str, Times],
+def _leased(
+    ask: Callable[[], Asked],
+    asked: list[Question],
+    entries: list[Entry],
     out: Path,
     options: Any,
     began: float,
     command: str,
 ) -> int:
-    """Work until the lease ends, then save, judge and say how it stands."""
+    """Work until the lease ends or nothing is left to ask, then save, judge and say how it stands.
+    asked, entries: what comes first."""
     length = 60.0 * options.minutes or float("inf")
-    reserve = min(RESERVE, 0.1 * length)
-    too_long = [e.spec for e in entries if times[e.spec.run_id].testing > length - reserve]
-    for spec in too_long:
-        minutes = times[spec.run_id].testing / 60
-        print(f"left for a longer lease: {spec.run_id}, whose tests take {minutes:.0f} min")
-    runs = tuple(e.spec for e in entries if e.spec not in too_long)
-    save = Save(out, tuple(e.spec for e in entries), (options.results_mib, options.resume_mib))
-    room = options.resume_mib * MIB
-    travel = frozenset(spec.run_id for spec in runs if checkpoint_bytes(spec) < 0.95 * room)
-    lease = Lease(began + length - reserve, times, travel, save)
+    ends = began + length - min(RESERVE, 0.1 * length)
+    runs: dict[str, RunSpec] = {}
+    met: list[Question] = []
+    most = options.results_mib, options.resume_mib
+    save = Save(out, (), most)
     try:
-        if runs:
-            plan = Plan(runs)
-            write_study(plan, out, command, "Campaign: runs of published size")
-            run_all(plan, out, "runs", options.workers, Tracking("", out / "tracking"), lease)
-        _judged(asked, out, options.preset, command)
+        while entries and time.time() < ends:
+            runs |= {entry.spec.run_id: entry.spec for entry in entries}
+            met += asked
+            save = Save(out, tuple(runs.values()), most)
+            _work_off(entries, out, options, began, ends, save, command)
+            if not all(RunFolder(out, entry.spec).complete for entry in entries):
+                break
+            asked = ask()[0]
+            entries = [e for e in agenda(asked, _before(options)) if e.spec.run_id not in runs]
+        _judged(met, out, options.preset, command)
         unsaved = save()
     except (StoreError, OSError) as error:
         trouble = folder_trouble(out, error) or error
@@ -319,15 +339,41 @@ def _lease(
         return INTERRUPTED
     for name in unsaved:
         print(f"no room in {out / 'resume.zip'}: {name} begins anew elsewhere", file=sys.stderr)
-    finished = {e.spec.run_id for e in entries if RunFolder(out, e.spec).complete}
-    decided = [q.claim for q in asked if all(spec.run_id in finished for spec in q.runs)]
+    finished = {name for name, spec in runs.items() if RunFolder(out, spec).complete}
+    claims = dict.fromkeys(q.claim for q in met)
+    done = [q.claim for q in met if all(spec.run_id in finished for spec in q.runs)]
+    decided = [claim for claim in claims if claim in done]
     print(
-        f"{len(finished)} of {counted(len(entries), 'run')} finished, {len(decided)} of"
-        f" {counted(len(asked), 'claim')} decided ({', '.join(decided) or 'none yet'})"
+        f"{len(finished)} of {counted(len(runs), 'run')} finished, {len(decided)} of"
+        f" {counted(len(claims), 'claim')} decided ({', '.join(decided) or 'none yet'})"
     )
     for name in ("results.zip", "resume.zip"):
         print(f"{out / name}: {(out / name).stat().st_size / MIB:.2f} MiB")
     return 0
+
+
+def _work_off(
+    entries: Sequence[Entry],
+    out: Path,
+    options: Any,
+    began: float,
+    ends: float,
+    save: Save,
+    command: str,
+) -> None:
+    """Do what can be done of runs until the lease ends."""
+    times = predicted(entries, out, options.speed * 1e9)
+    too_long = [e.spec for e in entries if times[e.spec.run_id].testing > ends - began]
+    for spec in too_long:
+        minutes = times[spec.run_id].testing / 60
+        print(f"left for a longer lease: {spec.run_id}, whose tests take {minutes:.0f} min")
+    runs = tuple(e.spec for e in entries if e.spec not in too_long)
+    room = options.resume_mib * MIB
+    travel = frozenset(spec.run_id for spec in runs if checkpoint_bytes(spec) < 0.95 * room)
+    if runs:
+        plan, lease = Plan(runs), Lease(ends, times, travel, save)
+        write_study(plan, out, command, "Campaign: runs that decide claims")
+        run_all(plan, out, "runs", options.workers, Tracking("", out / "tracking"), lease)
 
 
 def _judged(asked: Sequence[Question], out: Path, preset: str, command: str) -> None:

@@ -13,9 +13,18 @@ from commands import comparable
 from benchmarks import __main__ as benchmarks
 from benchmarks import agenda as ordering
 from benchmarks import campaign
-from benchmarks.agenda import Question, agenda, checkpoint_bytes, questions, training_of
+from benchmarks.agenda import (
+    Question,
+    agenda,
+    checkpoint_bytes,
+    open_questions,
+    questions,
+    training_of,
+)
+from comparisons.execution.deciding import Standing
 from comparisons.storage.merging import merge
 from comparisons.storage.run_folder import RunFolder
+from comparisons.studies.finding import INCONCLUSIVE, Finding
 from comparisons.training.loop import Paused
 from reports import build_report
 
@@ -146,6 +155,40 @@ def test_leases_on_bare_machines_end_in_what_one_long_lease_ends_in(whole, tmp_p
     before = comparable(mine)
     assert benchmarks.main([f"--campaign={mine}", "--minutes=0", *SMALL]) == 0
     assert comparable(mine) == before
+
+
+def test_workers_finish_what_one_process_finishes(whole, tmp_path):
+    out = tmp_path / "out"
+    ways = [o for o in SMALL if not o.startswith("--workers")]
+    assert benchmarks.main([f"--campaign={out}", "--minutes=0", "--workers=2", *ways]) == 0
+    assert comparable(out) == comparable(whole)
+
+
+def test_without_seeds_a_claim_is_asked_until_it_is_told(tmp_path, capsys):
+    ways = [o for o in SMALL if not o.startswith(("--seeds", "--most-tested"))]
+    ways = [f"--campaign={tmp_path}", "--minutes=0", *ways, "--set=evaluation.samples=6"]
+    assert benchmarks.main(ways) == 0
+    assert "3 of 3 runs finished, 1 of 1 claim decided" in capsys.readouterr().out
+    (claim,) = json.loads((tmp_path / "verdicts.json").read_text())["studies"][0]["claims"]
+    assert claim["verdict"] == "not reproduced"  # 20 steps are none
+    assert benchmarks.main(ways) == 2
+    assert "B22-prefix-512: told" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seeds", "needed", "asked"), [(0, 3, 3), (3, 8, 5), (5, 8, 8), (20, 40, 0), (3, None, 0)]
+)
+def test_of_a_claim_that_is_open_the_next_look_is_asked(
+    seeds, needed, asked, tmp_path, monkeypatch
+):
+    def stands(name, *_):
+        finding = Finding(INCONCLUSIVE, "", ())
+        return [Standing(name, "B22-prefix-512", finding, seeds, needed)]
+
+    monkeypatch.setattr(ordering, "standings", stands)
+    found, lines = open_questions(("b22-sums",), "smoke", {}, None, tmp_path)
+    assert [len({spec.seed for spec in one.runs}) for one in found] == ([asked] if asked else [])
+    assert lines == ([] if asked else ["B22-prefix-512: more seeds can't tell"])
 
 
 def test_the_end_says_how_it_stands(whole, capsys):
