@@ -3,7 +3,7 @@ first that decide most for their work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,9 +13,6 @@ from comparisons.planning.match import network_of
 from comparisons.planning.overrides import Overrides
 from comparisons.storage.run_folder import training_of
 from comparisons.studies import ALL, load_study, plan_studies, studies_named
-from comparisons.studies.evidence import Evidence, RunSelector
-from comparisons.studies.finding import judge
-from foundations.records.result import Result
 from foundations.records.spec import RunSpec
 from foundations.statistics import LOOKS
 from paradigms.base import count_parameters
@@ -52,25 +49,6 @@ class Entry:
         return self.load.testing + (0.0 if self.shared else self.load.training)
 
 
-class _Looking(Evidence):
-    """Notes which runs a check looks at. Where it names several of a seed, that is the one with
-    most samples, the first planned of these."""
-
-    def __init__(self, runs: Sequence[RunSpec]) -> None:
-        super().__init__(Path(), runs)
-        self.found: dict[str, RunSpec] = {}
-
-    def _selected(self, selector: RunSelector) -> Iterator[tuple[RunSpec, Result | None]]:
-        by_seed: dict[int, list[RunSpec]] = {}
-        for spec in self.runs:
-            if selector.selects(spec):
-                by_seed.setdefault(spec.seed, []).append(spec)
-        for alike in by_seed.values():
-            chosen = max(alike, key=lambda spec: spec.train_samples)
-            self.found[chosen.run_id] = chosen
-            yield chosen, None
-
-
 def usual_studies(data_dir: Path | None) -> tuple[str, ...]:
     """All published studies, or where there is no folder of data those whose tasks read none."""
     names = studies_named(ALL)
@@ -98,11 +76,9 @@ def questions(
     found, lines = [], list(plan.skipped)
     for name, runs in of_study.items():
         for claim in load_study(name).claims:
-            looking = _Looking(runs)
-            judge(claim.check_at(preset), looking)
-            chosen = tuple(_tested(spec, most_tested) for spec in looking.found.values())
-            if chosen:
-                found.append(Question(claim.id, name, chosen))
+            if chosen := runs_of(claim, preset, runs):
+                tested = tuple(_tested(spec, most_tested) for spec in chosen)
+                found.append(Question(claim.id, name, tested))
             elif runs:
                 lines.append(f"{claim.id}: no run of preset {preset} decides it")
     return found, lines
