@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from foundations.statistics import student_half_width, wilson, wilson_interval
+from foundations.statistics import mean_intervals, wilson_interval
 
 CONVERGED = 0.99  # accuracy at the trained difficulty; Bansal et al. 2022 average such runs only
 SOLVED = 0.9  # accuracy at which a difficulty counts as solved
@@ -90,11 +90,11 @@ def aggregate(rows: pd.DataFrame, by: Sequence[str], each: bool = False) -> pd.D
     """Mean accuracy over seeds with a 95 % interval, one row per group.
 
     `rows` must hold one row per run and group. Adds mean, low, high, seeds, n_test (problems per
-    run), element, and means of the numeric columns that figures use. The interval is that of
-    Student's t over the seeds' accuracies, widened to Wilson's for the problems of a single run:
-    seeds share their test problems, so more seeds do not shrink that part. With one seed it is the
-    recorded one, else Wilson's, and says nothing about other seeds. each: also the seeds' own
-    accuracies, sorted, as lists.
+    run), element, and means of the numeric columns that figures use. The interval adds the
+    variances of seeds and of problems (`statistics.mean_interval`): seeds share their test
+    problems, so more seeds do not shrink that part. With one seed it is the recorded one, else
+    Wilson's, and says nothing about other seeds. each: also the seeds' own accuracies, sorted, as
+    lists.
     """
     rows = rows[rows["accuracy"].notna()]
     grouped = rows.groupby(list(by), sort=True)
@@ -115,14 +115,10 @@ def aggregate(rows: pd.DataFrame, by: Sequence[str], each: bool = False) -> pd.D
     ).reset_index()
     if each:
         table["each"] = [] if table.empty else list(grouped["accuracy"].agg(sorted))
-    mean = table["mean"].to_numpy()
-    low, high = wilson(mean, table["n_test"].to_numpy())
-    alone = (table["seeds"] == 1).to_numpy()
-    recorded = alone & (table["ci_low"] <= mean + 1e-9) & (table["ci_high"] >= mean - 1e-9)
-    low = np.where(recorded, np.clip(table["ci_low"], 0, 1), low)
-    high = np.where(recorded, np.clip(table["ci_high"], 0, 1), high)
-    seeds = table["seeds"].to_numpy()
-    half = student_half_width(table["spread"].to_numpy(), seeds)
-    table["low"] = np.where(alone, low, np.minimum(low, np.clip(mean - half, 0, 1)))
-    table["high"] = np.where(alone, high, np.maximum(high, np.clip(mean + half, 0, 1)))
+    mean, seeds = table["mean"].to_numpy(), table["seeds"].to_numpy()
+    low, high = mean_intervals(mean, table["spread"].to_numpy(), seeds, table["n_test"].to_numpy())
+    recorded = seeds == 1
+    recorded &= ((table["ci_low"] <= mean + 1e-9) & (table["ci_high"] >= mean - 1e-9)).to_numpy()
+    table["low"] = np.where(recorded, np.clip(table["ci_low"], 0, 1), low)
+    table["high"] = np.where(recorded, np.clip(table["ci_high"], 0, 1), high)
     return table.drop(columns=["spread", "ci_low", "ci_high"])

@@ -221,18 +221,46 @@ def mean_interval(
     among = float(np.var(values, ddof=1)) / seeds if seeds > 1 else 0.0
     binomial = mean * (1 - mean) / n
     problems = crossed(np.asarray(solved, float)).problems if solved and seeds > 1 else binomial
-    spread = Spread(among, problems, seeds - 1)
-    z = _student(math.inf, level)
     # As many problems as would have that variance if they were independent.
     effective = n * binomial / problems if problems and binomial else n
-    low, high = (float(end) for end in wilson(mean, effective, level))
+    ends = wilson(mean, effective, level)
     if problems == 0 and among:  # every seed solves other problems
-        low = high = mean
-    scale = spread.quantile(level) / z if among else 1.0
-    seeds_part = z**2 * among
-    low = mean - scale * math.sqrt((mean - low) ** 2 + seeds_part)
-    high = mean + scale * math.sqrt((high - mean) ** 2 + seeds_part)
-    return max(low, 0.0), min(high, 1.0)
+        ends = np.asarray(mean), np.asarray(mean)
+    low, high = _with_seeds(mean, ends, among, problems, seeds - 1, level)
+    return float(low), float(high)
+
+
+def mean_intervals(
+    mean: ArrayLike, deviation: ArrayLike, seeds: ArrayLike, n: ArrayLike, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """`mean_interval` of many means, elementwise, without what each seed solved. deviation: between
+    seeds, NaN of one."""
+    mean, seeds, n = np.asarray(mean, float), np.asarray(seeds), np.asarray(n, float)
+    among = np.nan_to_num(np.asarray(deviation, float) ** 2 / seeds)
+    problems = mean * (1 - mean) / np.where(n > 0, n, np.inf)
+    return _with_seeds(mean, wilson(mean, n, level), among, problems, seeds - 1, level)
+
+
+def _with_seeds(
+    mean: ArrayLike,
+    ends: tuple[np.ndarray, np.ndarray],
+    among: ArrayLike,
+    problems: ArrayLike,
+    degrees: ArrayLike,
+    level: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """An interval for the problems alone, `ends`, widened by the variance among seeds: elementwise,
+    by the quantile of `Spread`."""
+    mean, among, problems = (np.asarray(part, float) for part in (mean, among, problems))
+    z, below = _student(math.inf, level), (1 + level) / 2
+    varies = among > 0
+    share = np.where(varies, among, 1.0) / np.where(varies, among + problems, 1.0)
+    degrees = np.maximum(np.asarray(degrees, float), 1.0)
+    satterthwaite = stdtrit(degrees / share**2, below)
+    cochran = share * stdtrit(degrees, below) + (1 - share) * z
+    scale = np.where(varies, (satterthwaite + cochran) / 2 / z, 1.0)
+    low, high = (scale * np.sqrt((end - mean) ** 2 + z**2 * among) for end in ends)
+    return np.maximum(mean - low, 0.0), np.minimum(mean + high, 1.0)
 
 
 def share_interval(count: int, seeds: int, level: float = 0.95) -> tuple[float, float]:
@@ -246,16 +274,6 @@ def share_interval(count: int, seeds: int, level: float = 0.95) -> tuple[float, 
     low = float(betaincinv(count + 0.5, seeds - count + 0.5, tail)) if count else 0.0
     high = float(betaincinv(count + 0.5, seeds - count + 0.5, 1 - tail)) if count < seeds else 1.0
     return low, high
-
-
-def further_seeds(count: int, seeds: int, more: int, level: float = 0.95) -> tuple[int, int]:
-    """Of `more` further seeds, how many (fewest, most) will converge where `count` of `seeds` did:
-    beta-binomial, from the prior of Jeffreys. ValueError as in `share_interval`."""
-    _check_share(count, seeds)
-    from scipy.stats import betabinom  # half a second
-
-    drawn = betabinom(more, count + 0.5, seeds - count + 0.5)
-    return int(drawn.ppf((1 - level) / 2)), int(drawn.ppf((1 + level) / 2))
 
 
 def _check_share(count: int, seeds: int) -> None:
@@ -375,11 +393,3 @@ def spent_at(look: int, looks: Sequence[int] = LOOKS, error: float = 0.05) -> fl
     whole = [error * math.log(1 + (math.e - 1) * n / looks[-1]) for n in looks]
     place = list(looks).index(look)
     return whole[place] - (whole[place - 1] if place else 0.0)
-
-
-def student_half_width(deviation: ArrayLike, seeds: ArrayLike, level: float = 0.95) -> np.ndarray:
-    """Half of Student's interval of a mean over `seeds` values with that standard deviation,
-    elementwise; NaN for one."""
-    seeds = np.asarray(seeds, float)
-    with np.errstate(invalid="ignore"):
-        return stdtrit(seeds - 1, (1 + level) / 2) * np.asarray(deviation) / np.sqrt(seeds)

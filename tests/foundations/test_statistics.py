@@ -14,7 +14,6 @@ from foundations.statistics import (
     crossed,
     difference,
     difference_of_shares,
-    further_seeds,
     half_solved,
     half_solved_at,
     mean_interval,
@@ -162,8 +161,6 @@ def test_a_share_of_seeds_has_an_interval(seeds, data):
     low, high = share_interval(count, seeds)
     assert 0 <= low <= count / seeds <= high <= 1
     assert high - low > 0.05
-    few, many = further_seeds(count, seeds, 10)
-    assert 0 <= few <= many <= 10
     with pytest.raises(ValueError, match="count"):
         share_interval(seeds + 1, seeds)
 

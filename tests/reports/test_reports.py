@@ -24,7 +24,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 
 from foundations.measures import aggregate
-from foundations.statistics import wilson
+from foundations.statistics import mean_interval, wilson
 from reports import build_report
 from reports.__main__ import main as report_main
 from reports.figures.catalogue import figures_of, section_figures
@@ -292,6 +292,27 @@ def test_the_interval_over_seeds_covers_the_true_mean_about_as_often_as_it_says(
     found = aggregate(table, ["series"])
     share = ((found["low"] <= 0.6) & (found["high"] >= 0.6)).mean()
     assert 0.93 <= share <= 0.99  # three standard errors of a share of 1,000 are 0.02
+
+
+def test_the_interval_over_seeds_adds_what_problems_vary_that_all_seeds_share():
+    """Ten seeds; the mean varies with them as much as with the 500 problems."""
+    rng = np.random.default_rng(2)
+    of_problems = np.sqrt(0.6 * 0.4 / 500)
+    problems = rng.normal(0, of_problems, (1000, 1))
+    seeds = rng.normal(0, of_problems * np.sqrt(10), (1000, 10))
+    table = _of_seeds(list((0.6 + problems + seeds).ravel()))
+    table["series"] = np.repeat(np.arange(1000), 10)
+    found = aggregate(table, ["series"])
+    share = ((found["low"] <= 0.6) & (found["high"] >= 0.6)).mean()
+    assert 0.93 <= share <= 0.97
+
+
+@given(st.lists(_SHARES, min_size=1, max_size=4), st.integers(1, 800))
+def test_page_and_ledger_have_one_interval_for_a_mean(groups, n):
+    table = pd.concat([_of_seeds(values, n).assign(series=i) for i, values in enumerate(groups)])
+    found = aggregate(table, ["series"])
+    for values, (_, row) in zip(groups, found.iterrows(), strict=True):
+        assert (row["low"], row["high"]) == pytest.approx(mean_interval(values, n), abs=1e-9)
 
 
 def test_no_blind_rule_ever_beats_the_peak_and_the_peak_is_at_a_recorded_iteration(study):
