@@ -88,8 +88,8 @@ def interval_note(table: pd.DataFrame) -> str:
             "95\N{NO-BREAK SPACE}% intervals: Wilson's over test problems; they are of one seed"
             " and say nothing about others"
         )
-    alone = " (of one seed: Wilson's alone)" if table["seeds"].min() < 2 else ""
+    alone = " (of one seed: Wilson's over test problems)" if table["seeds"].min() < 2 else ""
     return (
-        "95\N{NO-BREAK SPACE}% intervals: Student's t over seeds, at least Wilson's over test "
-        f"problems{alone}"
+        "95\N{NO-BREAK SPACE}% intervals over seeds and test problems, whose variances add up"
+        f"{alone}"
     )

@@ -103,16 +103,16 @@ def test_a_threshold_between_overlapping_intervals_makes_no_winner(tmp_path):
     assert any("dt_net solves 91.0 %" in t and "not separated from" in t for t in task.said)
 
 
-def test_captions_of_one_seed_claim_no_students_t(tmp_path):
+def test_captions_of_one_seed_claim_nothing_of_seeds(tmp_path):
     twins = [("dt_net", (0.9, 0.8), {"seed": seed}) for seed in range(2)]
     one = read(tmp_path / "one", one_task(twins[0], ("feed_forward", (0.9, 0.8), {})))
     two = read(tmp_path / "two", one_task(*twins, ("feed_forward", (0.9, 0.8), {})))
     captions = [" ".join(caption for _, caption in task.titles) for task in (one, two)]
-    assert "Student" not in captions[0]
+    assert "variances" not in captions[0]
     assert "they are of one seed and say nothing about others" in captions[0]
     assert (
-        "Student's t over seeds, at least Wilson's over test problems (of one seed: Wilson's alone)"
-        in captions[1]
+        "intervals over seeds and test problems, whose variances add up (of one seed: Wilson's over"
+        " test problems)" in captions[1]
     )
 
 
