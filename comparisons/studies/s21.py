@@ -44,6 +44,7 @@ _BOTH = ("recurrent_resnet", "resnet")
 _WIDTH = overrides(paradigm={"width": 32})
 _SAMPLES = overrides(evaluation={"samples": 500})
 _SIZES = overrides(evaluation={"difficulties": (9, 13)})
+_THREE_SIZES = overrides(evaluation={"difficulties": (9, 11, 13)})
 _ONE_SIZE = overrides(evaluation={"difficulties": (9,)})
 #: One step of the optimiser sees as many mazes in every arm, at the rate of the published code.
 _EQUAL = overrides(train={"batch_size": 50})
@@ -112,6 +113,19 @@ def _image_arms() -> tuple[Arm, ...]:
     )
 
 
+def _standard_mazes() -> tuple[Arm, ...]:
+    """Of the standard study. Its deepest recurrent network is that of Table 5 (`SIZES`), trained
+    and tested once for both."""
+    scale = Scale(MORE_SEEDS, settings=_WIDTH | _EQUAL)
+    shallow = overrides(paradigm={"depth": Sweep(8, 20)}) | _SIZES
+    deep = overrides(paradigm={"depth": 44})
+    return (
+        Arm((TASK,), _BOTH, {"standard": scale}, shallow),
+        Arm((TASK,), ("resnet",), {"standard": scale}, deep | _SIZES),
+        Arm((TASK,), ("recurrent_resnet",), {"standard": scale}, deep | _THREE_SIZES),
+    )
+
+
 DEPTH = Study(
     summary="mazes and digits: depth by repeated or by distinct layers",
     arms=(
@@ -120,11 +134,11 @@ DEPTH = Study(
             _BOTH,
             {
                 "quick": Scale(SEEDS, (50_000,), _WIDTH | _SAMPLES),
-                "standard": Scale(MORE_SEEDS, settings=_WIDTH | _EQUAL),
                 "paper": _PUBLISHED,
             },
             overrides(paradigm={"depth": Sweep(8, 20, 44)}) | _SIZES,
         ),
+        *_standard_mazes(),
         Arm(
             (TASK,),
             _BOTH,
@@ -224,11 +238,7 @@ SIZES = Study(
                 "standard": Scale(settings=_WIDTH | _EQUAL),
                 "paper": _PUBLISHED,
             },
-            overrides(
-                task={"difficulty": Sweep(9, 11, 13)},
-                paradigm={"depth": 44},
-                evaluation={"difficulties": (9, 11, 13)},
-            ),
+            overrides(task={"difficulty": Sweep(9, 11, 13)}, paradigm={"depth": 44}) | _THREE_SIZES,
         ),
     ),
     claims=(
