@@ -3,7 +3,7 @@ first that decide most for their work."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -124,10 +124,12 @@ def checkpoint_bytes(spec: RunSpec) -> int:
     return 4 * copies * count_parameters(network_of(spec)[1])
 
 
-def agenda(asked: Sequence[Question], before: Sequence[str] = FIRST) -> list[Entry]:
+def agenda(
+    asked: Sequence[Question], before: Sequence[str] = FIRST, done: Container[str] = ()
+) -> list[Entry]:
     """All runs, in order: those of the claims of the studies `before`, study by study, then of the
-    others, each time of the claim that, with those decided along with it, decides most per FLOP.
-    Recall comes first within a claim."""
+    others, each time of the claim that, with those decided along with it, decides most per FLOP
+    that is left to do. Recall comes first within a claim. done: runs that are finished."""
     loads: dict[str, Load] = {}
 
     def load(spec: RunSpec) -> Load:
@@ -155,7 +157,7 @@ def agenda(asked: Sequence[Question], before: Sequence[str] = FIRST) -> list[Ent
 
     def worth(question: Question) -> tuple[int, float]:
         new = added(question)
-        flops = sum(entry.flops for entry in new.values())
+        flops = sum(entry.flops for name, entry in new.items() if name not in done)
         place = before.index(question.study) if question.study in before else len(before)
         return -place, len(decided(new)) / flops if flops else float("inf")
 

@@ -241,7 +241,7 @@ def main(arguments: list[str]) -> int:
             load_study(name)
         ask = _asking(options, names)
         asked, lines = ask()
-        entries = agenda(asked, _before(options))
+        entries = _ordered(asked, options)
         if not entries:
             raise ValueError(
                 f"no run of preset {options.preset} decides any claim of {', '.join(names)}"
@@ -262,9 +262,12 @@ def main(arguments: list[str]) -> int:
     return _leased(ask, asked, entries, out, options, began, command)
 
 
-def _before(options: Any) -> tuple[str, ...]:
-    """Studies that come first: of published size those whose networks need a GPU most."""
-    return FIRST if options.preset == "paper" else ()
+def _ordered(asked: Sequence[Question], options: Any) -> list[Entry]:
+    """What is asked, in order: of published size the studies first whose networks need a GPU
+    most."""
+    every = {spec.run_id: spec for question in asked for spec in question.runs}
+    done = {name for name, spec in every.items() if RunFolder(options.campaign, spec).complete}
+    return agenda(asked, FIRST if options.preset == "paper" else (), done)
 
 
 Asked = tuple[list[Question], list[str]]
@@ -326,7 +329,7 @@ def _leased(
             if not all(RunFolder(out, entry.spec).complete for entry in entries):
                 break
             asked = ask()[0]
-            entries = [e for e in agenda(asked, _before(options)) if e.spec.run_id not in runs]
+            entries = [e for e in _ordered(asked, options) if e.spec.run_id not in runs]
         _judged(met, out, options.preset, command)
         unsaved = save()
     except (StoreError, OSError) as error:

@@ -226,7 +226,8 @@ def mean_interval(
     ends = wilson(mean, effective, level)
     if problems == 0 and among:  # every seed solves other problems
         ends = np.asarray(mean), np.asarray(mean)
-    low, high = _with_seeds(mean, ends, among, problems, seeds - 1, level)
+    parts = (np.asarray(part, float) for part in (mean, among, problems, seeds - 1))
+    low, high = _with_seeds(*parts, ends, level)
     return float(low), float(high)
 
 
@@ -235,27 +236,26 @@ def mean_intervals(
 ) -> tuple[np.ndarray, np.ndarray]:
     """`mean_interval` of many means, elementwise, without what each seed solved. deviation: between
     seeds, NaN of one."""
-    mean, seeds, n = np.asarray(mean, float), np.asarray(seeds), np.asarray(n, float)
-    among = np.nan_to_num(np.asarray(deviation, float) ** 2 / seeds)
-    problems = mean * (1 - mean) / np.where(n > 0, n, np.inf)
-    return _with_seeds(mean, wilson(mean, n, level), among, problems, seeds - 1, level)
+    means, spread, runs, count = (np.asarray(p, float) for p in (mean, deviation, seeds, n))
+    among = np.nan_to_num(spread**2 / runs)
+    problems = means * (1 - means) / np.where(count > 0, count, np.inf)
+    return _with_seeds(means, among, problems, runs - 1, wilson(means, count, level), level)
 
 
 def _with_seeds(
-    mean: ArrayLike,
+    mean: np.ndarray,
+    among: np.ndarray,
+    problems: np.ndarray,
+    degrees: np.ndarray,
     ends: tuple[np.ndarray, np.ndarray],
-    among: ArrayLike,
-    problems: ArrayLike,
-    degrees: ArrayLike,
     level: float,
 ) -> tuple[np.ndarray, np.ndarray]:
     """An interval for the problems alone, `ends`, widened by the variance among seeds: elementwise,
     by the quantile of `Spread`."""
-    mean, among, problems = (np.asarray(part, float) for part in (mean, among, problems))
     z, below = _student(math.inf, level), (1 + level) / 2
     varies = among > 0
     share = np.where(varies, among, 1.0) / np.where(varies, among + problems, 1.0)
-    degrees = np.maximum(np.asarray(degrees, float), 1.0)
+    degrees = np.maximum(degrees, 1.0)
     satterthwaite = stdtrit(degrees / share**2, below)
     cochran = share * stdtrit(degrees, below) + (1 - share) * z
     scale = np.where(varies, (satterthwaite + cochran) / 2 / z, 1.0)

@@ -93,7 +93,9 @@ def every(*checks: Check) -> Check:
 
 def provided(condition: Check, check: Check, otherwise: str) -> Check:
     """A check that tells something only under a condition, as that two networks are alike where
-    they were trained: where that is not shown, the claim is open, and `otherwise` says why."""
+    they were trained: where that is not shown, the claim is open, and `otherwise` says why. Where
+    the condition fails for certain nothing is left for the effect to be held against, so that more
+    seeds are not thought to help."""
 
     def checked(evidence: Evidence, level: float) -> Finding:
         given, found = condition(evidence, level), check(evidence, level)
@@ -101,7 +103,10 @@ def provided(condition: Check, check: Check, otherwise: str) -> Check:
         if given.verdict == REPRODUCED or found.verdict == NOT_RUN:
             return replace(found, numbers=numbers)
         rule = f"{found.rule}, provided that {given.rule}"
-        return Finding(INCONCLUSIVE, rule, (*numbers, otherwise), found.effect)
+        effect = found.effect
+        if effect and given.verdict == NOT_REPRODUCED:
+            effect = replace(effect, bars=())
+        return Finding(INCONCLUSIVE, rule, (*numbers, otherwise), effect)
 
     return checked
 

@@ -11,6 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from comparisons.execution.deciding import seeds_needed
 from comparisons.planning.plan import make_spec
 from comparisons.storage.run_folder import RunFolder
 from comparisons.storage.tensors import save_tensors
@@ -160,6 +161,17 @@ def test_every_check_comes_to_each_verdict_that_the_numbers_allow(tmp_path, spec
     assert finding.verdict == verdict, finding
     assert finding.rule
     assert finding.numbers
+
+
+def test_no_room_for_certain_is_nothing_that_more_seeds_would_tell(tmp_path, specs):
+    fill(tmp_path, specs, (0.95, 0.96, 0.97), (0.5, 0.52, 0.48))
+    stored = evidence(tmp_path, specs)
+    full, unsure = (
+        judge(has_room(FIRST, beats(SECOND, FIRST), most), stored) for most in (0.8, 0.96)
+    )
+    assert full.verdict == unsure.verdict == INCONCLUSIVE
+    assert seeds_needed(full, 3) is None
+    assert seeds_needed(unsure, 3) is not None
 
 
 CHECKS = [
