@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -226,8 +227,8 @@ def mean_interval(
     ends = wilson(mean, effective, level)
     if problems == 0 and among:  # every seed solves other problems
         ends = np.asarray(mean), np.asarray(mean)
-    parts = (np.asarray(part, float) for part in (mean, among, problems, seeds - 1))
-    low, high = _with_seeds(*parts, ends, level)
+    one = partial(np.asarray, dtype=float)
+    low, high = _with_seeds(one(mean), one(among), one(problems), one(seeds - 1), ends, level)
     return float(low), float(high)
 
 
