@@ -14,7 +14,6 @@ from comparisons.planning.overrides import Overrides
 from comparisons.storage.run_folder import training_of
 from comparisons.studies import ALL, load_study, plan_studies, studies_named
 from foundations.records.spec import RunSpec
-from foundations.statistics import LOOKS
 from paradigms.base import count_parameters
 from tasks import needs_data
 
@@ -101,11 +100,10 @@ def open_questions(
     for name in names:
         of_id = {claim.id: claim for claim in load_study(name).claims}
         for one in standings(name, preset, out, planned):
-            look = next((look for look in LOOKS if look > one.seeds), 0)
-            if one.told or one.needed is None or not look:
+            if one.next_look is None:
                 (told if one.told else stuck).append(one.claim)
                 continue
-            runs = runs_of(of_id[one.claim], preset, planned(name, look)[1])
+            runs = runs_of(of_id[one.claim], preset, planned(name, one.next_look)[1])
             found.append(Question(one.claim, name, tuple(_tested(r, most_tested) for r in runs)))
     lines = [f"{', '.join(told)}: told"] if told else []
     return found, lines + ([f"{', '.join(stuck)}: more seeds can't tell"] if stuck else [])

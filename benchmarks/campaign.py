@@ -344,8 +344,7 @@ def _leased(
         print(f"no room in {out / 'resume.zip'}: {name} begins anew elsewhere", file=sys.stderr)
     finished = {name for name, spec in runs.items() if RunFolder(out, spec).complete}
     claims = dict.fromkeys(q.claim for q in met)
-    done = [q.claim for q in met if all(spec.run_id in finished for spec in q.runs)]
-    decided = [claim for claim in claims if claim in done]
+    decided = dict.fromkeys(q.claim for q in met if all(spec.run_id in finished for spec in q.runs))
     print(
         f"{len(finished)} of {counted(len(runs), 'run')} finished, {len(decided)} of"
         f" {counted(len(claims), 'claim')} decided ({', '.join(decided) or 'none yet'})"

@@ -104,13 +104,9 @@ class Spread:
         alone covers 92 to 93 % and the second 96 to 97; from eight on they are the same.
         """
         if not self.degrees or not self.seeds:
-            return _student(self.problem_degrees, level)
+            return float(_student(self.problem_degrees, level))
         share = self.seeds / (self.seeds + self.problems)
-        rest = share**2 / self.degrees + (1 - share) ** 2 / self.problem_degrees
-        degrees = 1 / rest if rest else math.inf
-        each = _student(self.degrees, level), _student(self.problem_degrees, level)
-        cochran = share * each[0] + (1 - share) * each[1]
-        return (_student(degrees, level) + cochran) / 2
+        return float(_of_sum(share, self.degrees, self.problem_degrees, level))
 
     def p(self, mean: float) -> float:
         """Two-sided p of a mean of zero: one less the level whose interval just holds it."""
@@ -124,9 +120,19 @@ class Spread:
         return 1 - high
 
 
-def _student(degrees: float, level: float) -> float:
+def _student(degrees: ArrayLike, level: float) -> np.ndarray:
     below = (1 + level) / 2
-    return float(ndtri(below) if math.isinf(degrees) else stdtrit(degrees, below))
+    return np.where(np.isinf(degrees), ndtri(below), stdtrit(degrees, below))
+
+
+def _of_sum(share: ArrayLike, degrees: ArrayLike, others: ArrayLike, level: float) -> np.ndarray:
+    """The quantile of `Spread`, elementwise. share: the first of two variances of their sum, with
+    `degrees` degrees of freedom; others: those of the second."""
+    share = np.asarray(share, float)
+    with np.errstate(divide="ignore"):
+        together = 1 / (share**2 / degrees + (1 - share) ** 2 / others)
+    cochran = share * _student(degrees, level) + (1 - share) * _student(others, level)
+    return (_student(together, level) + cochran) / 2
 
 
 def crossed(values: np.ndarray) -> Spread:
@@ -253,13 +259,11 @@ def _with_seeds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """An interval for the problems alone, `ends`, widened by the variance among seeds: elementwise,
     by the quantile of `Spread`."""
-    z, below = _student(math.inf, level), (1 + level) / 2
+    z = _student(math.inf, level)
     varies = among > 0
     share = np.where(varies, among, 1.0) / np.where(varies, among + problems, 1.0)
-    degrees = np.maximum(degrees, 1.0)
-    satterthwaite = stdtrit(degrees / share**2, below)
-    cochran = share * stdtrit(degrees, below) + (1 - share) * z
-    scale = np.where(varies, (satterthwaite + cochran) / 2 / z, 1.0)
+    quantile = _of_sum(share, np.maximum(degrees, 1.0), math.inf, level)
+    scale = np.where(varies, quantile / z, 1.0)
     low, high = (scale * np.sqrt((end - mean) ** 2 + z**2 * among) for end in ends)
     return np.maximum(mean - low, 0.0), np.minimum(mean + high, 1.0)
 

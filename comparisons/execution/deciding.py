@@ -50,6 +50,13 @@ class Standing:
         """Whether it has a verdict."""
         return self.finding.verdict in TOLD
 
+    @property
+    def next_look(self) -> int | None:
+        """Seeds of the look that may tell it; None where it is told, or more seeds can't."""
+        if self.told or self.needed is None:
+            return None
+        return next((look for look in LOOKS if look > self.seeds), None)
+
 
 def planner(
     preset: str, settings: Overrides, data_dir: Path | None, out: Path | None = None
@@ -192,10 +199,10 @@ def next_looks(
     for name, claims in stand.items():
         of_id = {claim.id: claim for claim in load_study(name).claims}
         for one in claims:
-            later = [look for look in LOOKS if look > one.seeds]
-            if one.told or one.needed is None or not later:
+            look = one.next_look
+            if look is None or one.needed is None:
                 continue
-            look = later[0]
+            later = [more for more in LOOKS if more >= look]
             runs = runs_of(of_id[one.claim], preset, planned(name, look)[1])
             cost = costs.minutes(runs, out)
             end = next((more for more in later if more >= one.needed), 4 * LOOKS[-1])

@@ -258,8 +258,7 @@ def _work(
                 if folder.complete or spec.run_id in failed:
                     continue
                 alike = [other for other in before[spec.run_id] if other.run_id not in failed]
-                in_training = alike and not any(RunFolder(out, one).complete for one in alike)
-                if in_training or time.monotonic() < left.get(spec.run_id, 0.0):
+                if _in_training(alike, out) or time.monotonic() < left.get(spec.run_id, 0.0):
                     waiting += 1
                     continue
                 with _claimed(folder, together, screen) as mine:
@@ -277,11 +276,7 @@ def _work(
                         trouble = folder_trouble(out, error)
                         if lost := folder.lost:  # whatever went wrong: it is another's run now
                             _tell(screen, str(lost))
-                            # Longer each time: where leases exclude nobody, two processes would
-                            # take a run from each other for ever, neither of them coming to a
-                            # checkpoint.
-                            patience = leases.LEASE_SECONDS * 2 ** losses[spec.run_id]
-                            left[spec.run_id] = time.monotonic() + patience
+                            left[spec.run_id] = time.monotonic() + _patience(losses[spec.run_id])
                             losses[spec.run_id] += 1
                             waiting += 1
                         elif trouble:
@@ -312,6 +307,18 @@ def _same_training(runs: Sequence[RunSpec]) -> dict[str, list[RunSpec]]:
         before[spec.run_id] = list(alike)
         alike.append(spec)
     return before
+
+
+def _in_training(alike: Sequence[RunSpec], out: Path) -> bool:
+    """Whether runs that differ in their tests alone are still being trained: none is done."""
+    return bool(alike) and not any(RunFolder(out, one).complete for one in alike)
+
+
+def _patience(losses: int) -> float:
+    """Seconds for which a run that was taken over is left to others. Longer each time: where leases
+    exclude nobody, two processes would take a run from each other for ever, neither of them coming
+    to a checkpoint."""
+    return leases.LEASE_SECONDS * 2**losses
 
 
 def _tell(screen: Screen, line: str) -> None:

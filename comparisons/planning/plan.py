@@ -147,10 +147,7 @@ def make_spec(
         seed=seed,
         preset=preset,
         task_options=task_options,
-        paradigm_options={
-            **recipe.get("options", {}),
-            **of_group(values, "paradigm", paradigm),
-        },
+        paradigm_options={**recipe.get("options", {}), **of_group(values, "paradigm", paradigm)},
         train=typed("train", TrainSpec, train | of_group(values, "train")),
         evaluation=typed("evaluation", EvaluationSpec, evaluation),
     )
